@@ -1,0 +1,1 @@
+//! the functions of Helm's templates

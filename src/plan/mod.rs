@@ -1,0 +1,4 @@
+//! What is to be done. Pure.
+
+pub mod functions;
+pub mod render;
