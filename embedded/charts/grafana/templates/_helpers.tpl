@@ -1,0 +1,46 @@
+{{- define "grafana.labels" -}}
+app.kubernetes.io/name: grafana
+platctl.dev/component: {{ .Chart.Name }}
+{{- end -}}
+
+{{- define "grafana.image" -}}
+{{ .Values.global.imageRegistry | default .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- end -}}
+
+{{- define "grafana.host" -}}
+grafana.{{ .Values.global.domain }}
+{{- end -}}
+
+{{- define "grafana.datasources" -}}
+apiVersion: 1
+prune: true
+datasources:
+  - name: Loki
+    # The dashboards name the data source by this uid.
+    uid: loki
+    type: loki
+    access: proxy
+    url: {{ .Values.lokiUrl }}
+    isDefault: true
+    editable: false
+    jsonData:
+      maxLines: 1000
+      timeout: 60
+      # Loki evaluates no alert rules here, and its policy shuts the paths where Grafana would look for them.
+      manageAlerts: false
+{{- end -}}
+
+{{- define "grafana.providers" -}}
+apiVersion: 1
+providers:
+  - name: platform
+    orgId: 1
+    folder: Platform
+    folderUid: platform
+    type: file
+    disableDeletion: true
+    allowUiUpdates: false
+    updateIntervalSeconds: 30
+    options:
+      path: /etc/grafana/dashboards
+{{- end -}}

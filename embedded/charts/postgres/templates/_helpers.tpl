@@ -1,0 +1,22 @@
+{{/* Labels of every object of this chart. */}}
+{{- define "postgres.labels" -}}
+platctl.dev/component: postgres
+{{- end -}}
+
+{{/* PostgreSQL's settings as a map of texts, the user's own first. */}}
+{{- define "postgres.parameters" -}}
+{{- $parameters := dict
+      "max_connections" (toString .Values.maxConnections)
+      "shared_buffers" .Values.sharedBuffers
+      "max_slot_wal_keep_size" .Values.maxReplicaLag
+      "log_connections" .Values.audit.logConnections
+      "log_disconnections" (ternary "on" "off" .Values.audit.logDisconnections) }}
+{{- if .Values.audit.pgaudit }}
+{{- $parameters = merge $parameters (dict "pgaudit.log" .Values.audit.pgaudit "pgaudit.log_catalog" "off" "pgaudit.log_parameter" "off") }}
+{{- else }}
+{{- $parameters = merge $parameters (dict "log_statement" "ddl") }}
+{{- end }}
+{{- range $name, $value := merge (deepCopy .Values.parameters) $parameters }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end -}}

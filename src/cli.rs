@@ -1,0 +1,192 @@
+//! The command line as clap types: flags, help texts, defaults. No logic, no imports of the crate. The only place that reads the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// From an empty Kubernetes cluster to a running, secured, GitOps-owned platform
+#[derive(Debug, Parser)]
+#[command(name = "platctl", version, about, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The kubeconfig file [default: KUBECONFIG, then ~/.kube/config]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// How results and progress are written
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Auto, help_heading = "Output")]
+    pub output: Output,
+    /// Say more: every object, every retry
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub verbose: bool,
+    /// Set by CI systems: plain lines instead of bars
+    #[arg(long, env = "CI", hide = true, global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub ci: bool,
+    /// No colours
+    #[arg(long, env = "NO_COLOR", global = true, help_heading = "Output", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_color: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// Plain lines
+    Text,
+    /// JSON on stdout: one event a line while working, one document for results
+    Json,
+    /// YAML on stdout for results
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install the platform, or go on with an interrupted installation
+    Install(Install),
+    /// Show what is installed, whether it is ready, and why not
+    Status(Status),
+    /// Remove the platform; data stays unless it is asked for by name
+    Uninstall(Uninstall),
+    /// Write the Git tree that Argo CD follows
+    Export(Export),
+    /// Print the Kubernetes objects of the platform or of some components
+    Render(Render),
+    /// Show what `install` would change, field by field
+    Diff(Diff),
+    /// Check the cluster without changing it
+    Preflight(Preflight),
+    /// List the built-in profiles or show one
+    Profile(ProfileCommand),
+    /// List the container images of the platform
+    Images(Images),
+    /// Print a completion script
+    Completions(Completions),
+    /// Print the version
+    Version,
+}
+
+/// What is to be installed and how.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// A built-in profile (dev, prod) or a file
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "dev", help_heading = "Profile")]
+    pub profile: String,
+    /// A file with keys of the profile that override it; may be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Profile")]
+    pub values: Vec<PathBuf>,
+    /// One key: `domain=example.org`, or a chart's value: `keycloak.replicas=2`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Profile")]
+    pub set: Vec<String>,
+    /// The Git repository that Argo CD follows, instead of one in the cluster
+    #[arg(long, value_name = "URL", help_heading = "Profile")]
+    pub repo_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Install {
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Render and check everything, say what would be done, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stop before Argo CD takes over
+    #[arg(long)]
+    pub no_handoff: bool,
+    /// How long the whole installation may take, such as 30m [default: the profile's]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// How long one wave may take: `services=20m`; may be repeated [default: the profile's]
+    #[arg(long, value_name = "WAVE=DURATION")]
+    pub wave_timeout: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Show again whenever something changes, until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Remove the data too: databases, logs, repositories
+    #[arg(long)]
+    pub delete_data: bool,
+    /// Say what would be removed and what stays, remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The directory, made if it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub struct Render {
+    /// Components, all without
+    #[arg(value_name = "COMPONENT")]
+    pub components: Vec<String>,
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub struct Diff {
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub struct Preflight {
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileCommand {
+    #[command(subcommand)]
+    pub action: ProfileAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProfileAction {
+    /// List the built-in profiles
+    List,
+    /// Show a profile with all that overrides it, as it would be used
+    Show {
+        #[arg(value_name = "NAME|FILE", default_value = "dev")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Images {
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    pub shell: Shell,
+}

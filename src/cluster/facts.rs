@@ -1,0 +1,141 @@
+//! Fills `plan::preflight::Facts` from a live cluster. Reads only.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use super::{Cluster, Problem};
+use crate::object::{Id, Object};
+use crate::plan::Plan;
+use crate::plan::preflight::{Facts, Node, StorageClass, millis};
+
+/// Requests under way at once.
+const CONCURRENCY: usize = 16;
+
+/// What platctl does with each kind that it applies.
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
+impl Cluster {
+    pub async fn facts(&self, plan: &Plan) -> Result<Facts, Problem> {
+        let (version, minor) = self.server_version().await?;
+        let (nodes, storage_classes, denied, foreign, secrets) = futures::try_join!(
+            self.nodes(),
+            self.storage_classes(),
+            self.denied(plan),
+            self.foreign(plan),
+            self.present(plan.supplied_secrets()),
+        )?;
+        Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets })
+    }
+
+    async fn server_version(&self) -> Result<(String, u32), Problem> {
+        let version = self.version().await?;
+        let minor = version.trim_start_matches('v').split('.').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok((version, minor))
+    }
+
+    pub async fn nodes(&self) -> Result<Vec<Node>, Problem> {
+        let nodes = self.list(&Id::new("v1", "Node", None, ""), "").await?;
+        Ok(nodes
+            .iter()
+            .map(|node| {
+                let allocatable = |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
+                let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+                Node {
+                    name: node.name().to_owned(),
+                    ready: node.items("/status/conditions").iter().any(is_ready),
+                    schedulable: node.value().pointer("/spec/unschedulable").is_none_or(|cordoned| cordoned == false),
+                    cpu_millis: allocatable("cpu"),
+                    memory_bytes: allocatable("memory") / 1000,
+                }
+            })
+            .collect())
+    }
+
+    async fn storage_classes(&self) -> Result<Vec<StorageClass>, Problem> {
+        let classes = self.list(&Id::new("storage.k8s.io/v1", "StorageClass", None, ""), "").await?;
+        Ok(classes
+            .iter()
+            .map(|class| StorageClass {
+                name: class.name().to_owned(),
+                default: class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true"),
+            })
+            .collect())
+    }
+
+    /// What of the plan's names exists without our label.
+    async fn foreign(&self, plan: &Plan) -> Result<Vec<Id>, Problem> {
+        let found: Vec<Option<Id>> = stream::iter(plan.objects().map(|(_, object)| object.id()))
+            .map(|id| async move {
+                let live = self.get(&id).await?;
+                Ok::<_, Problem>(live.filter(|live| live.component().is_none()).map(|_| id))
+            })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let mut foreign: Vec<Id> = found.into_iter().flatten().collect();
+        foreign.sort();
+        Ok(foreign)
+    }
+
+    async fn present(&self, ids: Vec<Id>) -> Result<Vec<Id>, Problem> {
+        let mut present = Vec::new();
+        for id in ids {
+            if self.get(&id).await?.is_some() {
+                present.push(id);
+            }
+        }
+        Ok(present)
+    }
+
+    /// Asks for each kind of the plan and each verb, unless everything is allowed anyway.
+    async fn denied(&self, plan: &Plan) -> Result<Vec<String>, Problem> {
+        if self.is_allowed("*", "*", "*", None).await? {
+            return Ok(Vec::new());
+        }
+        let kinds: BTreeSet<(String, String, Option<String>)> =
+            plan.objects().map(|(_, object)| (object.id().group().to_owned(), plural(plan, object), object.namespace().map(str::to_owned))).collect();
+        let questions: Vec<_> = kinds.into_iter().flat_map(|kind| VERBS.map(|verb| (kind.clone(), verb))).collect();
+        let denied: Vec<Option<String>> = stream::iter(questions)
+            .map(|((group, resource, namespace), verb)| async move {
+                let allowed = self.is_allowed(&group, &resource, verb, namespace.as_deref()).await?;
+                let place = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+                let resource = if group.is_empty() { resource } else { format!("{resource}.{group}") };
+                Ok::<_, Problem>((!allowed).then(|| format!("{verb} {resource}{place}")))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        Ok(denied.into_iter().flatten().collect())
+    }
+
+    async fn is_allowed(&self, group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Result<bool, Problem> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"group": group, "resource": resource, "verb": verb, "namespace": namespace.unwrap_or_default()}},
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let answer = self.send("POST", path, Some("application/json"), Some(&review)).await?;
+        Ok(answer.pointer("/status/allowed") == Some(&Value::Bool(true)))
+    }
+}
+
+/// The resource's name in URLs and rules. The kind may not be served yet, so the plan's own CRDs are asked before English is.
+fn plural(plan: &Plan, object: &Object) -> String {
+    let id = object.id();
+    let definition = plan.objects().map(|(_, object)| object).find(|candidate| {
+        candidate.kind() == "CustomResourceDefinition"
+            && candidate.text("/spec/group") == Some(id.group())
+            && candidate.text("/spec/names/kind") == Some(&id.kind)
+    });
+    if let Some(plural) = definition.and_then(|definition| definition.text("/spec/names/plural")) {
+        return plural.to_owned();
+    }
+    let lower = id.kind.to_lowercase();
+    match lower.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if lower.ends_with('s') => format!("{lower}es"),
+        None => format!("{lower}s"),
+    }
+}

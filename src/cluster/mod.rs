@@ -1,0 +1,386 @@
+//! The only place that talks to a cluster. Objects go in and come out as plain JSON; what goes wrong comes out as a `Problem` whose class
+//! tells the engine whether to try again. One field manager, server-side apply only, never forced.
+
+pub mod census;
+pub mod diagnose;
+pub mod facts;
+pub mod gitea;
+pub mod lease;
+mod resources;
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::{Stream, StreamExt};
+use http::Request;
+use kube::api::{Api, DynamicObject};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use crate::failure::{Advise, code};
+use crate::object::{Id, Object};
+use resources::Resources;
+
+/// The field manager of everything that platctl applies.
+pub const FIELD_MANAGER: &str = "platctl";
+
+/// A request that has no answer by then is as good as a lost connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to one cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    resources: Resources,
+    pub context: String,
+    pub server: String,
+}
+
+/// Why a request failed, by what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Passes by itself: 429, 5xx, a lost connection, a webhook that is not up yet.
+    Transient,
+    /// Somebody else changed or owns it.
+    Conflict,
+    NotFound,
+    /// 401 and 403.
+    Denied,
+    /// The server refuses the object as it is.
+    Invalid,
+}
+
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub class: Class,
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<kube::Error> for Problem {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) => Self { class: class_of(status.code, &status.message), message: status.message.clone() },
+            kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
+                Self { class: Class::Invalid, message: innermost(&error) }
+            }
+            kube::Error::Auth(_) => Self { class: Class::Denied, message: innermost(&error) },
+            _ => Self { class: Class::Transient, message: innermost(&error) },
+        }
+    }
+}
+
+/// The class of an answer. A webhook or an aggregated API that is not up yet answers 500 or 503, some as 403 or 404 of its backend; the
+/// message tells those from real refusals.
+fn class_of(status: u16, message: &str) -> Class {
+    let lower = message.to_lowercase();
+    match status {
+        _ if lower.contains("failed calling webhook") || lower.contains("conversion webhook") => Class::Transient,
+        409 if lower.contains("already exists") => Class::Transient,
+        409 => Class::Conflict,
+        404 => Class::NotFound,
+        // A namespace that is going away refuses new objects until it is gone.
+        403 if lower.contains("being terminated") => Class::Transient,
+        401 | 403 => Class::Denied,
+        408 | 429 | 500..=599 => Class::Transient,
+        _ => Class::Invalid,
+    }
+}
+
+/// The last word of a chain of causes is the one that says what happened.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut current = error;
+    while let Some(source) = current.source() {
+        current = source;
+    }
+    current.to_string()
+}
+
+/// How the dependents of a deleted object go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Background,
+    Orphan,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig (the flag's, else `KUBECONFIG`, else the default file, else the pod's own) and makes a client. Nothing is sent yet.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self> {
+        let (config, context) = load(kubeconfig, context).await.hint(
+            "give a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, and a context of it with `--context NAME`",
+        ).exit(code::USAGE)?;
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).context("make a client")?;
+        Ok(Self::new(client, &context, &server))
+    }
+
+    pub fn new(client: Client, context: &str, server: &str) -> Self {
+        Self {
+            resources: Resources::new(client.clone()),
+            client,
+            context: context.to_owned(),
+            server: server.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The server's version, such as `v1.34.1`.
+    pub async fn version(&self) -> Result<String, Problem> {
+        let version: Value = self.send("GET", "/version", None, None).await?;
+        Ok(version["gitVersion"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The object, or none. A kind that the server does not know is none too: its objects cannot be there.
+    pub async fn get(&self, id: &Id) -> Result<Option<Object>, Problem> {
+        let path = match self.resources.path(id).await {
+            Ok(path) => path,
+            Err(problem) if problem.class == Class::NotFound => return Ok(None),
+            Err(problem) => return Err(problem),
+        };
+        match self.send("GET", &path, None, None).await {
+            Ok(value) => Ok(Object::new(value).ok()),
+            Err(problem) if problem.class == Class::NotFound => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// All objects of a kind, in one namespace or all, that a label selector matches.
+    pub async fn list(&self, of: &Id, selector: &str) -> Result<Vec<Object>, Problem> {
+        let path = match self.resources.collection(of).await {
+            Ok(path) => path,
+            Err(problem) if problem.class == Class::NotFound => return Ok(Vec::new()),
+            Err(problem) => return Err(problem),
+        };
+        let mut found = Vec::new();
+        let mut token = String::new();
+        loop {
+            let query = format!("?limit=500&labelSelector={}&continue={}", encode(selector), encode(&token));
+            let mut page = self.send("GET", &(path.clone() + &query), None, None).await?;
+            token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                found.extend(items.into_iter().filter_map(|mut item| {
+                    // Items of a list do not repeat what the list says.
+                    item["apiVersion"] = Value::from(of.api_version.as_str());
+                    item["kind"] = Value::from(of.kind.as_str());
+                    Object::new(item).ok()
+                }));
+            }
+            if token.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Server-side apply as `platctl`. Conflicts with other managers are reported, not forced.
+    pub async fn apply(&self, object: &Object) -> Result<Object, Problem> {
+        self.apply_with(object, "").await
+    }
+
+    /// What `apply` would give, without writing.
+    pub async fn dry_apply(&self, object: &Object) -> Result<Object, Problem> {
+        self.apply_with(object, "&dryRun=All").await
+    }
+
+    async fn apply_with(&self, object: &Object, query: &str) -> Result<Object, Problem> {
+        let path = self.resources.path(&object.id()).await?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}{query}");
+        let value = self.send("PATCH", &path, Some("application/apply-patch+yaml"), Some(object.value())).await?;
+        Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
+    }
+
+    /// Creates an object that must not be there yet. `Conflict` when it is.
+    pub async fn create(&self, object: &Object) -> Result<Object, Problem> {
+        self.create_with(object, "").await
+    }
+
+    /// Whether the object would be admitted, and what admission makes of it.
+    pub async fn dry_create(&self, object: &Object) -> Result<Object, Problem> {
+        self.create_with(object, "&dryRun=All").await
+    }
+
+    async fn create_with(&self, object: &Object, query: &str) -> Result<Object, Problem> {
+        let path = self.resources.collection(&object.id()).await?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}{query}");
+        let value = self.send("POST", &path, Some("application/json"), Some(object.value())).await?;
+        Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
+    }
+
+    /// Replaces an object at its resource version: `Conflict` when somebody was faster.
+    pub async fn replace(&self, object: &Object) -> Result<Object, Problem> {
+        let path = self.resources.path(&object.id()).await?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let value = self.send("PUT", &path, Some("application/json"), Some(object.value())).await?;
+        Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
+    }
+
+    pub async fn merge_patch(&self, id: &Id, patch: &Value) -> Result<(), Problem> {
+        let path = self.resources.path(id).await?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        self.send("PATCH", &path, Some("application/merge-patch+json"), Some(patch)).await.map(drop)
+    }
+
+    pub async fn json_patch(&self, id: &Id, patch: &Value) -> Result<(), Problem> {
+        let path = self.resources.path(id).await?;
+        self.send("PATCH", &path, Some("application/json-patch+json"), Some(patch)).await.map(drop)
+    }
+
+    /// Deletes exactly the object that was seen: another one of the same name is left alone. True if there was something to delete.
+    pub async fn delete(&self, id: &Id, uid: Option<&str>, propagation: Propagation) -> Result<bool, Problem> {
+        let path = match self.resources.path(id).await {
+            Ok(path) => path,
+            Err(problem) if problem.class == Class::NotFound => return Ok(false),
+            Err(problem) => return Err(problem),
+        };
+        let policy = if propagation == Propagation::Orphan { "Orphan" } else { "Background" };
+        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
+        if let Some(uid) = uid {
+            options["preconditions"] = json!({"uid": uid});
+        }
+        match self.send("DELETE", &path, Some("application/json"), Some(&options)).await {
+            Ok(_) => Ok(true),
+            Err(problem) if matches!(problem.class, Class::NotFound | Class::Conflict) => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The objects of a kind that a label or field selector matches, as they come, change and go. Reconnects by itself.
+    pub async fn watch(&self, of: &Id, selector: &Selector) -> Result<impl Stream<Item = Seen> + Send + use<>, Problem> {
+        let resource = self.resources.find(of).await?;
+        let api: Api<DynamicObject> = match (&of.namespace, resource.namespaced) {
+            (Some(namespace), true) => Api::namespaced_with(self.client.clone(), namespace, &resource.api),
+            _ => Api::all_with(self.client.clone(), &resource.api),
+        };
+        let config = match selector {
+            Selector::Labels(labels) => watcher::Config::default().labels(labels),
+            Selector::Name(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        };
+        let (api_version, kind) = (of.api_version.clone(), of.kind.clone());
+        let backoff = watcher::DefaultBackoff::default();
+        let events = kube::runtime::WatchStreamExt::backoff(watcher(api, config), backoff);
+        Ok(events.filter_map(move |event| futures::future::ready(seen(event, &api_version, &kind))))
+    }
+
+    /// One request. Everything that goes wrong, a silent server included, is a `Problem`.
+    pub async fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Option<&Value>) -> Result<Value, Problem> {
+        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        let request = request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                let message = format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
+                Err(Problem { class: Class::Transient, message })
+            }
+        }
+    }
+
+    /// Forgets which kinds the server knows; called once new CRDs are served.
+    pub fn forget_kinds(&self) {
+        self.resources.forget();
+    }
+}
+
+/// What a watch looks at.
+pub enum Selector {
+    Labels(String),
+    Name(String),
+}
+
+/// What a watch saw.
+pub enum Seen {
+    /// There, or changed.
+    There(Object),
+    Gone(Object),
+    /// The first listing, or one after a lost connection, begins: whatever is not seen again is gone.
+    Restarted,
+    /// All that there is has been seen.
+    Complete,
+    /// The watch fails for now; it is tried again.
+    Trouble(Problem),
+}
+
+fn seen(event: Result<watcher::Event<DynamicObject>, watcher::Error>, api_version: &str, kind: &str) -> Option<Seen> {
+    let object = |found: DynamicObject| {
+        let mut value = serde_json::to_value(found).ok()?;
+        value["apiVersion"] = Value::from(api_version);
+        value["kind"] = Value::from(kind);
+        Object::new(value).ok()
+    };
+    match event {
+        Ok(watcher::Event::Init) => Some(Seen::Restarted),
+        Ok(watcher::Event::InitDone) => Some(Seen::Complete),
+        Ok(watcher::Event::Apply(found) | watcher::Event::InitApply(found)) => object(found).map(Seen::There),
+        Ok(watcher::Event::Delete(found)) => object(found).map(Seen::Gone),
+        Err(error) => Some(Seen::Trouble(Problem { class: Class::Transient, message: innermost(&error) })),
+    }
+}
+
+async fn load(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Config, String)> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    let file = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig `{}`", path.display()))?,
+        None => match Kubeconfig::read() {
+            Ok(file) => file,
+            Err(error) if context.is_none() => {
+                // In a pod there is no file, but a ServiceAccount.
+                let config = Config::incluster().map_err(|_| error).context("read the kubeconfig")?;
+                return Ok((config, "in-cluster".to_owned()));
+            }
+            Err(error) => return Err(error).context("read the kubeconfig"),
+        },
+    };
+    let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
+    let config = Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("use context `{name}`"))?;
+    Ok((config, name))
+}
+
+/// Percent-encodes what a query may not hold.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_answers() {
+        for (status, message, class) in [
+            (503, "the server is currently unable to handle the request", Class::Transient),
+            (429, "too many requests", Class::Transient),
+            (500, "Internal error occurred: failed calling webhook \"x\": connection refused", Class::Transient),
+            (403, "clusterroles is forbidden: User \"x\" cannot create", Class::Denied),
+            (403, "unable to create new content in namespace x because it is being terminated", Class::Transient),
+            (409, "Apply failed with 1 conflict: conflict with \"kubectl\"", Class::Conflict),
+            (422, "Deployment is invalid", Class::Invalid),
+            (404, "not found", Class::NotFound),
+        ] {
+            assert_eq!(class_of(status, message), class, "{status} {message}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `platctl diff`: what `install` would change, as a server-side dry run sees it. Secrets' contents never show.
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::{Desired, connect};
+use crate::cli::{Diff, Global};
+use crate::cluster::{Class, Cluster};
+use crate::engine::convergence::content;
+use crate::failure::code;
+use crate::object::Object;
+use crate::ui::Ui;
+
+pub(super) async fn run(global: &Global, flags: &Diff, ui: &Ui) -> Result<u8> {
+    let desired = Desired::of(&flags.choice)?;
+    let (cluster, _) = connect(global).await?;
+    let mut changed = 0;
+    for (_, object) in desired.plan.objects() {
+        if let Some(text) = difference(&cluster, object).await? {
+            changed += 1;
+            ui.data(&text);
+        }
+    }
+    ui.say(&format!("{changed} of {} objects would change", desired.plan.objects().count()));
+    Ok(if changed == 0 { 0 } else { code::FAILED })
+}
+
+/// The difference in one object; none if there is none.
+async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>> {
+    let id = object.id();
+    let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+    let Some(live) = live else {
+        return Ok(Some(format!("+ {id}\n")));
+    };
+    let after = match cluster.dry_apply(object).await {
+        Ok(after) => after,
+        // A kind or namespace that an earlier wave brings: shown as it will be sent.
+        Err(problem) if problem.class == Class::NotFound => object.clone(),
+        Err(problem) => return Err(anyhow!(problem)).with_context(|| format!("try {id}")),
+    };
+    let (before, after) = (text(&live)?, text(&after)?);
+    if before == after {
+        return Ok(None);
+    }
+    let difference = TextDiff::from_lines(&before, &after);
+    Ok(Some(difference.unified_diff().context_radius(3).header(&format!("live {id}"), &format!("wanted {id}")).to_string()))
+}
+
+fn text(object: &Object) -> Result<String> {
+    let mut value = content(object);
+    if object.kind() == "Secret" {
+        for field in ["data", "stringData"] {
+            if let Some(map) = value.get_mut(field).and_then(Value::as_object_mut) {
+                map.values_mut().for_each(|value| *value = Value::from("(masked)"));
+            }
+        }
+    }
+    Ok(serde_saphyr::to_string(&value)?)
+}

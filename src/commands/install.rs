@@ -1,0 +1,239 @@
+//! `platctl install`: render everything, check, ask, walk the waves, hand over.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+
+use super::{Desired, connect, engine, holder, inventory};
+use crate::cli::{Global, Install};
+use crate::cluster::Cluster;
+use crate::engine::convergence::is_applied;
+use crate::engine::inventory::{Inventory, Phase};
+use crate::engine::{Engine, Totals};
+use crate::event::{Event, Events, Line, PlannedWave};
+use crate::failure::{Advise, code};
+use crate::object::Id;
+use crate::plan::Plan;
+use crate::plan::preflight::{self, Facts, Severity};
+use crate::plan::profile::duration;
+use crate::readiness::{Verdict, judge};
+use crate::ui::Ui;
+
+pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8> {
+    let desired = desired(flags)?;
+    let (cluster, version) = connect(global).await?;
+    let (events, receiver) = Events::channel();
+    let shown = ui.start(receiver);
+    let engine = engine(cluster.clone(), events, &desired.plan.profile.timeouts.stuck);
+    let done = install(&engine, &desired, flags, &version, ui).await;
+    drop(engine);
+    let _ = shown.await;
+    done
+}
+
+/// The plan, with the flags that override its timeouts.
+fn desired(flags: &Install) -> Result<Desired> {
+    let mut choice_set = Vec::new();
+    for assignment in &flags.wave_timeout {
+        choice_set.push(format!("timeouts.waves.{assignment}"));
+    }
+    if let Some(total) = &flags.timeout {
+        choice_set.push(format!("timeouts.total={total}"));
+    }
+    let mut choice = crate::cli::Choice {
+        profile: flags.choice.profile.clone(),
+        values: flags.choice.values.clone(),
+        set: flags.choice.set.clone(),
+        repo_url: flags.choice.repo_url.clone(),
+    };
+    choice.set.extend(choice_set);
+    Desired::of(&choice)
+}
+
+async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &str, ui: &Ui) -> Result<u8> {
+    let (cluster, plan) = (&engine.cluster, &desired.plan);
+    let recorded = inventory(cluster).await?;
+    if let Some(inventory) = recorded.as_ref().filter(|inventory| inventory.phase == Phase::HandedOver) {
+        return owned_by_argo(engine, desired, inventory).await;
+    }
+    let facts = check(engine, plan, version).await?;
+    announce(engine, plan, "install");
+    if flags.dry_run {
+        return dry_run(engine, plan, recorded.as_ref()).await;
+    }
+    let mut record = record(recorded, plan, &facts)?;
+    if !flags.yes && !ui.confirm(&question(cluster, plan))? {
+        return Err(anyhow!("not confirmed, nothing was written")).exit(code::FAILED);
+    }
+    let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
+    let work = async {
+        let totals = if is_converged(cluster, plan, &record).await? { unchanged(plan) } else { locked_install(engine, plan, &mut record).await? };
+        if !flags.no_handoff {
+            let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts)?;
+            engine.locked(&holder("install"), engine.handoff(plan, &tree, &mut record)).await?;
+        }
+        Ok::<Totals, anyhow::Error>(totals)
+    };
+    let totals = tokio::time::timeout(total, work)
+        .await
+        .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
+        .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")??;
+    finish(engine, plan, totals, flags.no_handoff);
+    Ok(0)
+}
+
+async fn locked_install(engine: &Engine, plan: &Plan, record: &mut Inventory) -> Result<Totals> {
+    engine.locked(&holder("install"), engine.install(plan, record)).await
+}
+
+/// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
+pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
+    let cluster = &engine.cluster;
+    let facts = engine.cancellable(async { cluster.facts(plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster") }).await?;
+    engine.events.send(Event::Connected {
+        context: cluster.context.clone(),
+        server: cluster.server.clone(),
+        version: version.to_owned(),
+        nodes: facts.nodes.len(),
+    });
+    let (blocking, warnings): (Vec<_>, Vec<_>) =
+        preflight::check(plan, &facts).into_iter().partition(|finding| finding.severity == Severity::Blocking);
+    for warning in warnings {
+        engine.events.send(Event::Warned { check: warning.check.to_owned(), title: warning.title, hint: warning.hint });
+    }
+    let Some(first) = blocking.first() else { return Ok(facts) };
+    let error = blocking.iter().rev().fold(None, |chain: Option<anyhow::Error>, finding| {
+        let line = format!("{} ({})", finding.title, finding.check);
+        Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
+    });
+    let error = error.unwrap_or_else(|| anyhow!("refused")).context("the cluster is not ready for the platform; nothing was written");
+    Err(error).hint(first.hint.clone()).exit(code::REFUSED)
+}
+
+pub(super) fn announce(engine: &Engine, plan: &Plan, action: &str) {
+    let waves = plan
+        .waves
+        .iter()
+        .map(|wave| PlannedWave {
+            number: wave.number,
+            name: wave.name.to_owned(),
+            components: wave.components.iter().map(|planned| planned.component.name.clone()).collect(),
+            objects: wave.components.iter().map(|planned| planned.objects.len()).sum(),
+        })
+        .collect();
+    engine.events.send(Event::Planned { action: action.to_owned(), profile: plan.profile.extends.clone(), waves });
+}
+
+/// The record to go on with: the cluster's own, or a new one that knows which namespaces were there before.
+fn record(recorded: Option<Inventory>, plan: &Plan, facts: &Facts) -> Result<Inventory> {
+    let profile = serde_json::to_value(&plan.profile)?;
+    let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
+    record.profile = profile;
+    env!("CARGO_PKG_VERSION").clone_into(&mut record.version);
+    for id in facts.foreign.iter().filter(|id| id.kind == "Namespace") {
+        if !record.adopted.contains(&id.name) {
+            record.adopted.push(id.name.clone());
+        }
+    }
+    Ok(record)
+}
+
+fn question(cluster: &Cluster, plan: &Plan) -> String {
+    let objects = plan.objects().count();
+    format!("Install {objects} objects in {} waves into context {} ({})?", plan.waves.len(), cluster.context, cluster.server)
+}
+
+/// Everything recorded, applied and ready: then a run has nothing to write, not even a lock.
+async fn is_converged(cluster: &Cluster, plan: &Plan, record: &Inventory) -> Result<bool> {
+    if record.phase != Phase::Installed {
+        return Ok(false);
+    }
+    let recorded: usize = record.objects.len();
+    if recorded != plan.objects().count() {
+        return Ok(false);
+    }
+    for (_, object) in plan.objects() {
+        let id = object.id();
+        let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+        let Some(live) = live else { return Ok(false) };
+        if !is_applied(object, &live, record.digest_of(&id)) || judge(&id, Some(&live)) != Verdict::Ready {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn unchanged(plan: &Plan) -> Totals {
+    Totals { unchanged: plan.objects().count(), ..Totals::default() }
+}
+
+/// What an apply would do to each object, in so far as the server can tell: its namespace and its kind may come in an earlier wave.
+async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> Result<u8> {
+    let mut totals = Totals::default();
+    for (planned, object) in plan.objects() {
+        let id = object.id();
+        let live = engine.cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+        let change = match &live {
+            None => {
+                totals.created += 1;
+                crate::event::Change::Created
+            }
+            Some(live) if is_applied(object, live, recorded.and_then(|record| record.digest_of(&id))) => {
+                totals.unchanged += 1;
+                crate::event::Change::Unchanged
+            }
+            Some(_) => {
+                let _ = engine.cluster.dry_apply(object).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("try {id}"))?;
+                totals.configured += 1;
+                crate::event::Change::Configured
+            }
+        };
+        engine.events.send(Event::Applied { component: planned.component.name.clone(), id, change });
+    }
+    let next = vec![Line { label: "nothing was written".to_owned(), value: "run again without `--dry-run`".to_owned() }];
+    engine.events.send(finished("dry run", totals, next));
+    Ok(0)
+}
+
+/// After the handoff Git rules: says so, and what to do instead.
+async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> Result<u8> {
+    let published = inventory.published.clone();
+    let (repository, revision) = published.map_or_else(Default::default, |published| (published.repository, published.revision));
+    let changed: Vec<Id> = desired
+        .plan
+        .objects()
+        .filter(|(_, object)| inventory.digest_of(&object.id()) != Some(crate::plan::digest(object).as_str()))
+        .map(|(_, object)| object.id())
+        .collect();
+    let mut next = vec![
+        Line { label: "owned by Argo CD".to_owned(), value: format!("{repository} at {revision}") },
+        Line { label: "to change the platform".to_owned(), value: "commit to that repository, in `values/` or `charts/`".to_owned() },
+    ];
+    if !changed.is_empty() {
+        let value = format!("this profile differs in {} objects, such as {}; `platctl export DIR` writes the tree to push", changed.len(), changed[0]);
+        next.push(Line { label: "not applied".to_owned(), value });
+    }
+    engine.events.send(finished("install", unchanged(&desired.plan), next));
+    Ok(0)
+}
+
+fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {
+    let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
+    next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
+    if no_handoff {
+        next.push(Line { label: "not handed over".to_owned(), value: "run `platctl install` again without `--no-handoff`".to_owned() });
+    }
+    engine.events.send(finished("install", totals, next));
+}
+
+pub(super) fn finished(action: &str, totals: Totals, next: Vec<Line>) -> Event {
+    Event::Finished {
+        action: action.to_owned(),
+        created: totals.created,
+        configured: totals.configured,
+        unchanged: totals.unchanged,
+        deleted: totals.deleted,
+        next,
+    }
+}

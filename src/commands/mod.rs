@@ -1,0 +1,162 @@
+//! One file a command: flags become inputs, the engine works, a summary is shown. Here the dispatch and what several of them share.
+
+mod diff;
+mod export;
+mod images;
+mod install;
+mod preflight;
+mod profile;
+mod render;
+mod status;
+mod uninstall;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::CommandFactory;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Choice, Cli, Command, Global};
+use crate::cluster::{Class, Cluster};
+use crate::embedded;
+use crate::engine::inventory::Inventory;
+use crate::engine::{Engine, Pacing};
+use crate::event::Events;
+use crate::failure::{Advise, code};
+use crate::plan::catalog::Catalog;
+use crate::plan::profile::{Base, Layers, Profile, duration};
+use crate::plan::{self, Plan};
+use crate::ui::Ui;
+
+/// Runs the command; gives its exit code.
+pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Install(flags) => install::run(global, flags, ui).await,
+        Command::Status(flags) => status::run(global, flags, ui).await,
+        Command::Uninstall(flags) => uninstall::run(global, flags, ui).await,
+        Command::Export(flags) => export::run(flags, ui),
+        Command::Render(flags) => render::run(flags, ui),
+        Command::Diff(flags) => diff::run(global, flags, ui).await,
+        Command::Preflight(flags) => preflight::run(global, flags, ui).await,
+        Command::Profile(flags) => profile::run(&flags.action, ui),
+        Command::Images(flags) => images::run(flags, ui),
+        Command::Completions(flags) => {
+            let mut script = Vec::new();
+            clap_complete::generate(flags.shell, &mut Cli::command(), "platctl", &mut script);
+            ui.data(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+        Command::Version => {
+            ui.data(&format!("platctl {}\n", env!("CARGO_PKG_VERSION")));
+            Ok(0)
+        }
+    }
+}
+
+/// What the flags and the executable alone give: no cluster yet.
+struct Desired {
+    catalog: Catalog,
+    charts: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    plan: Plan,
+}
+
+impl Desired {
+    fn of(choice: &Choice) -> Result<Self> {
+        let charts = embedded::charts();
+        let catalog = Catalog::new(charts.clone()).context("read the embedded charts")?;
+        let profile = load_profile(choice, &catalog)?;
+        let plan = plan::build(&profile, &catalog)?;
+        Ok(Self { catalog, charts, plan })
+    }
+
+    /// The same for a profile that an inventory recorded.
+    fn recorded(inventory: &Inventory) -> Result<Self> {
+        let charts = embedded::charts();
+        let catalog = Catalog::new(charts.clone()).context("read the embedded charts")?;
+        let profile: Profile = serde_json::from_value(inventory.profile.clone()).context("read the recorded profile")?;
+        let plan = plan::build(&profile, &catalog)?;
+        Ok(Self { catalog, charts, plan })
+    }
+}
+
+/// Reads the files that the flags name and merges the layers.
+fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
+    let built_in = embedded::profiles();
+    let mut values = Vec::new();
+    for path in &choice.values {
+        values.push((path.display().to_string(), read(path)?));
+    }
+    let mut set = choice.set.clone();
+    if let Some(url) = &choice.repo_url {
+        set.extend(["repository.mode=external".to_owned(), format!("repository.url={}", Value::from(url.as_str()))]);
+        set.push("components.gitea.enabled=false".to_owned());
+    }
+    let is_file = choice.profile.contains(['/', '.']);
+    let text = if is_file { read(&PathBuf::from(&choice.profile))? } else { String::new() };
+    let base = if is_file { Base::File { name: &choice.profile, text: &text } } else { Base::Name(&choice.profile) };
+    Profile::load(&Layers { built_in: &built_in, base, values: &values, set: &set }, catalog)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("read `{}`", path.display())).exit(code::USAGE)
+}
+
+/// Reaches the cluster: a first request proves address, certificate and credentials.
+async fn connect(global: &Global) -> Result<(Cluster, String)> {
+    let cluster = Cluster::connect(global.kubeconfig.as_deref(), global.context.as_deref()).await?;
+    let reached = tokio::time::timeout(Duration::from_secs(15), cluster.version()).await;
+    let problem = match reached {
+        Ok(Ok(version)) => return Ok((cluster, version)),
+        Ok(Err(problem)) => problem,
+        Err(_) => crate::cluster::Problem { class: Class::Transient, message: "no answer in 15 s".to_owned() },
+    };
+    let hint = match problem.class {
+        Class::Denied => "the server is there but does not accept these credentials: log in again, or choose another context with `--context`",
+        _ => "check the address and that the cluster is up: `kubectl cluster-info` with the same context",
+    };
+    Err(anyhow!(problem)).context(format!("reach {} (context `{}`)", cluster.server, cluster.context)).hint(hint).exit(code::REFUSED)
+}
+
+/// The engine of a command, and Ctrl-C wired to it: the first ends the run in order, the second at once.
+fn engine(cluster: Cluster, events: Events, stuck: &str) -> Engine {
+    let cancel = CancellationToken::new();
+    let on_signal = cancel.clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        on_signal.cancel();
+        wait_for_signal().await;
+        #[expect(clippy::exit, reason = "the second Ctrl-C means now")]
+        std::process::exit(i32::from(code::INTERRUPTED));
+    });
+    let mut pacing = Pacing::default();
+    if let Ok(seconds) = duration(stuck) {
+        pacing.stuck = Duration::from_secs(seconds);
+    }
+    Engine { cluster, events, pacing, cancel }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// Who holds the lock, for whoever is refused meanwhile.
+fn holder(action: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("platctl {action} on {} (process {}, {:08x})", if host.is_empty() { "an unknown host" } else { host }, std::process::id(), rand::random::<u32>())
+}
+
+async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {
+    cluster.load_inventory().await.map_err(|problem| anyhow!(problem)).context("read the inventory")
+}

@@ -1,0 +1,210 @@
+//! `platctl status`: what is installed, whether it is ready and why not, what Argo CD says, where to log in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use super::{Desired, connect, engine, inventory};
+use crate::cli::{Global, Status};
+use crate::cluster::Cluster;
+use crate::engine::convergence::covers;
+use crate::engine::handoff::Application;
+use crate::engine::inventory::{Inventory, Phase};
+use crate::event::{Events, Line};
+use crate::failure::code;
+use crate::object::{Id, Object};
+use crate::plan::applicationset;
+use crate::plan::catalog::{Component, WAVES};
+use crate::readiness::{Verdict, judge};
+use crate::ui::Ui;
+use crate::ui::table::table;
+
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The document of `-o json|yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    context: String,
+    version: String,
+    phase: Phase,
+    profile: String,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    components: Vec<Row>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    name: String,
+    wave: u8,
+    version: String,
+    ready: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+    /// Objects that do not say what the chart says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Endpoint {
+    name: String,
+    url: String,
+}
+
+pub(super) async fn run(global: &Global, flags: &Status, ui: &Ui) -> Result<u8> {
+    let (cluster, _) = connect(global).await?;
+    let (events, _) = Events::channel();
+    let engine = engine(cluster.clone(), events, "60s");
+    let mut last = None;
+    loop {
+        let Some(record) = inventory(&cluster).await? else {
+            ui.say("platctl has installed nothing here; `platctl install` does");
+            return Ok(code::FAILED);
+        };
+        let report = report(&cluster, &record).await?;
+        let ready = report.ready;
+        if last.as_ref() != Some(&report) {
+            ui.result(&report, &in_words(&report))?;
+            last = Some(report);
+        }
+        if !flags.watch {
+            return Ok(if ready { 0 } else { code::FAILED });
+        }
+        let pause = engine.cancellable(async {
+            tokio::time::sleep(AGAIN).await;
+            Ok(())
+        });
+        if pause.await.is_err() {
+            return Ok(if ready { 0 } else { code::FAILED });
+        }
+    }
+}
+
+async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
+    let desired = Desired::recorded(record)?;
+    let live: BTreeMap<Id, Option<Object>> = stream::iter(desired.plan.objects().map(|(_, object)| object.id()))
+        .map(|id| async move {
+            let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+            Ok::<_, anyhow::Error>((id, live))
+        })
+        .buffer_unordered(16)
+        .try_collect()
+        .await?;
+    let of = Id::new("argoproj.io/v1alpha1", "Application", Some(applicationset::NAMESPACE), "");
+    let applications = cluster.list(&of, "").await.map_err(|problem| anyhow!(problem)).context("list the Applications")?;
+    let handed_over = record.phase == Phase::HandedOver;
+    let mut components = Vec::new();
+    for planned in desired.plan.components() {
+        let application = applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
+        components.push(row(&planned.component, &planned.objects, &live, application.filter(|_| handed_over)));
+    }
+    let domain = &desired.plan.profile.domain;
+    Ok(Report {
+        context: cluster.context.clone(),
+        version: record.version.clone(),
+        phase: record.phase,
+        profile: desired.plan.profile.extends.clone(),
+        ready: matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready),
+        repository: record.published.as_ref().map(|published| published.repository.clone()),
+        revision: record.published.as_ref().map(|published| published.revision.clone()),
+        components,
+        endpoints: routes(desired.plan.components().map(|planned| &planned.component), domain)
+            .into_iter()
+            .map(|line| Endpoint { name: line.label, url: line.value })
+            .collect(),
+    })
+}
+
+fn row(component: &Component, objects: &[Object], live: &BTreeMap<Id, Option<Object>>, application: Option<Application>) -> Row {
+    let mut reasons = Vec::new();
+    let mut drift = Vec::new();
+    for object in objects {
+        let id = object.id();
+        let found = live.get(&id).and_then(Option::as_ref);
+        match judge(&id, found) {
+            Verdict::Ready => {}
+            Verdict::Waiting(reason) | Verdict::Failed(reason) => reasons.push(reason),
+        }
+        // After the handoff Git says what an object should be, and Argo CD compares.
+        if application.is_none() && found.is_some_and(|found| !covers(found.value(), object.value())) {
+            drift.push(id.to_string());
+        }
+    }
+    if let Some(application) = application.as_ref().filter(|application| !application.is_done()) {
+        reasons.push(format!("Argo CD: {}", application.in_words()));
+    }
+    Row {
+        name: component.name.clone(),
+        wave: component.wave,
+        version: component.version.clone(),
+        ready: reasons.is_empty(),
+        reasons,
+        drift,
+        sync: application.as_ref().map(|application| application.sync.clone()),
+        health: application.map(|application| application.health),
+    }
+}
+
+/// The user-facing addresses.
+pub(super) fn routes<'a>(components: impl Iterator<Item = &'a Component>, domain: &str) -> Vec<Line> {
+    components
+        .flat_map(|component| &component.routes)
+        .map(|route| Line { label: route.name.clone(), value: format!("https://{}.{domain}", route.host) })
+        .collect()
+}
+
+fn in_words(report: &Report) -> String {
+    let phase = match report.phase {
+        Phase::Installing => "installation not finished: `platctl install` goes on",
+        Phase::Installed => "installed, not handed over to Argo CD",
+        Phase::HandedOver => "owned by Argo CD",
+        Phase::Uninstalling => "uninstallation not finished: `platctl uninstall` goes on",
+    };
+    let mut text = format!("context {}, profile {}, {phase}\n", report.context, report.profile);
+    if let (Some(repository), Some(revision)) = (&report.repository, &report.revision) {
+        text += &format!("{repository} at {revision}\n");
+    }
+    text.push('\n');
+    let rows: Vec<Vec<String>> = report
+        .components
+        .iter()
+        .map(|row| {
+            let mut notes = row.reasons.first().cloned().unwrap_or_default();
+            if notes.is_empty() && !row.drift.is_empty() {
+                notes = format!("{} changed by others, such as {}", row.drift.len(), row.drift[0]);
+            }
+            vec![
+                format!("{} {}", row.wave, WAVES.get(usize::from(row.wave) - 1).copied().unwrap_or_default()),
+                row.name.clone(),
+                row.version.clone(),
+                if row.ready { "yes" } else { "no" }.to_owned(),
+                row.sync.clone().unwrap_or_else(|| "-".to_owned()),
+                row.health.clone().unwrap_or_else(|| "-".to_owned()),
+                notes,
+            ]
+        })
+        .collect();
+    text += &table(&["WAVE", "COMPONENT", "VERSION", "READY", "SYNC", "HEALTH", "WHY"], &rows);
+    if !report.endpoints.is_empty() {
+        text.push('\n');
+        for endpoint in &report.endpoints {
+            text += &format!("{}: {}\n", endpoint.name, endpoint.url);
+        }
+    }
+    text
+}

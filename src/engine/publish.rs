@@ -1,0 +1,102 @@
+//! Brings the chart tree into the in-cluster Git server: one commit with what differs, none when nothing does.
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
+use tokio::time::Instant;
+
+use super::Engine;
+use super::secrets::decode;
+use crate::cluster::Problem;
+use crate::cluster::gitea::Repository;
+use crate::event::Event;
+use crate::object::Id;
+use crate::plan::applicationset::{IN_CLUSTER_NAME, IN_CLUSTER_OWNER};
+use crate::plan::profile::Profile;
+use crate::plan::tree::Tree;
+
+const NAMESPACE: &str = "gitea";
+const SELECTOR: &str = "app.kubernetes.io/name=gitea";
+const PORT: u16 = 3000;
+
+/// Who may read and write the repository.
+pub(super) struct Credentials {
+    pub(super) username: String,
+    pub(super) password: String,
+}
+
+impl Engine {
+    /// The Git server's own administrator, as the Secret of its component has it.
+    pub(super) async fn git_credentials(&self, deadline: Instant) -> Result<Credentials> {
+        let id = Id::new("v1", "Secret", Some(NAMESPACE), "gitea-admin");
+        let secret = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
+        let keys = decode(&secret.with_context(|| format!("{id} does not exist"))?);
+        let key = |name: &str| keys.get(name).cloned().with_context(|| format!("{id} lacks the key `{name}`"));
+        Ok(Credentials { username: key("username")?, password: key("password")? })
+    }
+
+    /// Publishes and gives the commit that Argo CD is to reach.
+    pub(super) async fn publish(&self, profile: &Profile, tree: &Tree, credentials: &Credentials, deadline: Instant) -> Result<String> {
+        let repository = Repository {
+            owner: IN_CLUSTER_OWNER.to_owned(),
+            name: IN_CLUSTER_NAME.to_owned(),
+            branch: profile.repository.branch.clone(),
+        };
+        let (revision, changed) = self
+            .persist("publish the charts to Git", deadline, || self.push(&repository, tree, credentials))
+            .await?;
+        let url = crate::plan::applicationset::repository_url(profile);
+        self.events.send(Event::Published { repository: url, revision: revision.clone(), changed_files: changed });
+        Ok(revision)
+    }
+
+    async fn push(&self, repository: &Repository, tree: &Tree, credentials: &Credentials) -> Result<(String, usize), Problem> {
+        let mut git = self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
+        git.ensure(repository).await?;
+        let there = git.files(repository).await?;
+        let changes = changes(tree, &there);
+        if changes.is_empty() {
+            return Ok((git.head(repository).await?, 0));
+        }
+        let count = changes.len();
+        let message = format!("Platform as installed by platctl {}", env!("CARGO_PKG_VERSION"));
+        Ok((git.commit(repository, &message, changes).await?, count))
+    }
+}
+
+/// The file operations that turn what is there into the tree.
+fn changes(tree: &Tree, there: &std::collections::BTreeMap<String, String>) -> Vec<Value> {
+    let written = tree.iter().filter(|(path, content)| there.get(*path) != Some(&blob_sha(content))).map(|(path, content)| {
+        json!({"operation": "upload", "path": path, "content": STANDARD.encode(content)})
+    });
+    let removed = there
+        .iter()
+        .filter(|(path, _)| !tree.contains_key(*path))
+        .map(|(path, sha)| json!({"operation": "delete", "path": path, "sha": sha}));
+    written.chain(removed).collect()
+}
+
+/// Git's name for a file's content.
+fn blob_sha(content: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", content.len()));
+    hash.update(content);
+    hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_committed() {
+        assert_eq!(blob_sha(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
+        let tree = Tree::from([("same".to_owned(), b"hello\n".to_vec()), ("new".to_owned(), b"x".to_vec())]);
+        let there = [("same", "ce013625030ba8dba906f756967f9e9ca394464a"), ("old", "abc")];
+        let there = there.into_iter().map(|(path, sha)| (path.to_owned(), sha.to_owned())).collect();
+        let operations: Vec<_> = changes(&tree, &there).iter().map(|change| format!("{} {}", change["operation"], change["path"])).collect();
+        assert_eq!(operations, ["\"upload\" \"new\"", "\"delete\" \"old\""]);
+    }
+}

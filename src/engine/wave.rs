@@ -1,0 +1,181 @@
+//! One wave: its CRDs first, established and served, then its components side by side, each as soon as those that it needs are ready.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, future, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::convergence::is_applied;
+use super::inventory::Inventory;
+use super::{Engine, Totals};
+use crate::event::{Change, Event};
+use crate::failure::Advise;
+use crate::object::Object;
+use crate::plan::{Plan, PlannedComponent, Wave};
+
+impl Engine {
+    pub(super) async fn wave(&self, wave: &Wave, plan: &Plan, inventory: &Inventory, totals: &mut Totals) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(wave.timeout);
+        let totals = std::sync::Mutex::new(totals);
+        let count = |change: Change| {
+            let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match change {
+                Change::Created => totals.created += 1,
+                Change::Configured => totals.configured += 1,
+                Change::Unchanged => totals.unchanged += 1,
+            }
+        };
+        self.definitions(wave, inventory, deadline, &count).await?;
+        let (ready, _) = watch::channel(BTreeSet::new());
+        let components = wave.components.iter().map(|planned| {
+            let ready = ready.clone();
+            let count = &count;
+            async move {
+                self.needs(planned, wave, ready.subscribe()).await;
+                self.component(planned, plan, inventory, deadline, count)
+                    .await
+                    .with_context(|| format!("component `{}` in wave {} ({})", planned.component.name, wave.number, wave.name))?;
+                ready.send_modify(|ready| {
+                    ready.insert(planned.component.name.clone());
+                });
+                Ok::<(), anyhow::Error>(())
+            }
+        });
+        // The first failure ends the wave: what the others were waiting for is there again on the next run.
+        future::try_join_all(components).await.map(drop).hint("run the same command again once the cause is gone: it goes on where it stopped")
+    }
+
+    /// CRDs of the whole wave, so that no component meets a kind of another that is not served yet.
+    async fn definitions(&self, wave: &Wave, inventory: &Inventory, deadline: Instant, count: &(dyn Fn(Change) + Sync)) -> Result<()> {
+        for planned in &wave.components {
+            let definitions: Vec<&Object> =
+                planned.objects.iter().filter(|object| object.kind() == "CustomResourceDefinition").collect();
+            if definitions.is_empty() {
+                continue;
+            }
+            self.apply_all(planned, &definitions, inventory, deadline, count).await?;
+            self.until_ready(planned, &definitions, deadline).await?;
+        }
+        self.cluster.forget_kinds();
+        Ok(())
+    }
+
+    /// Returns once all that the component needs within this wave is ready; earlier waves are.
+    async fn needs(&self, planned: &PlannedComponent, wave: &Wave, mut ready: watch::Receiver<BTreeSet<String>>) {
+        let here = |need: &&String| wave.components.iter().any(|other| other.component.name == **need);
+        let needs: Vec<&String> = planned.component.needs.iter().filter(here).collect();
+        let missing = needs.iter().find(|need| !ready.borrow().contains(**need));
+        if let Some(need) = missing {
+            self.events.send(Event::Waiting {
+                component: planned.component.name.clone(),
+                id: None,
+                reason: format!("component `{need}` is to be ready first"),
+            });
+        }
+        // The sender lives as long as the wave.
+        let _ = ready.wait_for(|ready| needs.iter().all(|need| ready.contains(*need))).await;
+    }
+
+    async fn component(
+        &self,
+        planned: &PlannedComponent,
+        plan: &Plan,
+        inventory: &Inventory,
+        deadline: Instant,
+        count: &(dyn Fn(Change) + Sync),
+    ) -> Result<()> {
+        let name = planned.component.name.clone();
+        let objects: Vec<&Object> = planned.objects.iter().collect();
+        self.events.send(Event::ComponentStarted { component: name.clone(), objects: objects.len() });
+        let rest: Vec<&Object> = objects.iter().copied().filter(|object| object.kind() != "CustomResourceDefinition").collect();
+        let (namespaces, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|object| object.kind() == "Namespace");
+        self.apply_all(planned, &namespaces, inventory, deadline, count).await?;
+        self.secrets(&planned.component, &plan.profile, deadline).await?;
+        self.apply_all(planned, &rest, inventory, deadline, count).await?;
+        self.until_ready(planned, &objects, deadline).await?;
+        self.probes(planned, deadline).await?;
+        self.events.send(Event::ComponentReady { component: name });
+        Ok(())
+    }
+
+    /// Applies rank by rank, all of a rank side by side.
+    async fn apply_all(
+        &self,
+        planned: &PlannedComponent,
+        objects: &[&Object],
+        inventory: &Inventory,
+        deadline: Instant,
+        count: &(dyn Fn(Change) + Sync),
+    ) -> Result<()> {
+        for rank in objects.chunk_by(|a, b| a.rank() == b.rank()) {
+            stream::iter(rank)
+                .map(|object| async move {
+                    let change = self.apply_one(object, inventory, deadline).await?;
+                    let id = object.id();
+                    self.events.send(Event::Applied { component: planned.component.name.clone(), id, change });
+                    count(change);
+                    Ok::<(), anyhow::Error>(())
+                })
+                .buffer_unordered(self.pacing.concurrency)
+                .try_collect::<()>()
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads first: an object that already says all of it costs no write.
+    async fn apply_one(&self, object: &Object, inventory: &Inventory, deadline: Instant) -> Result<Change> {
+        let id = object.id();
+        let live = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
+        if let Some(live) = &live
+            && is_applied(object, live, inventory.digest_of(&id))
+        {
+            return Ok(Change::Unchanged);
+        }
+        let applied = self.persist(&format!("apply {id}"), deadline, || self.cluster.apply(object)).await?;
+        let version = |object: &Object| object.text("/metadata/resourceVersion").map(str::to_owned);
+        Ok(match live {
+            None => Change::Created,
+            Some(live) if version(&live) == version(&applied) => Change::Unchanged,
+            Some(_) => Change::Configured,
+        })
+    }
+
+    /// Dry-run creates until each is admitted: the proof that a webhook answers, which no object's status gives.
+    async fn probes(&self, planned: &PlannedComponent, deadline: Instant) -> Result<()> {
+        for probe in &planned.component.probes {
+            let object = Object::new(probe.create.clone())
+                .map_err(|missing| anyhow::anyhow!("component.yaml of `{}`: probe: {missing}", planned.component.name))?;
+            let mut delays = self.pacing.retry.delays();
+            let mut last = String::new();
+            loop {
+                let reason = match self.cluster.dry_create(&object).await {
+                    Ok(answer) => match &probe.expect {
+                        Some(text) if !answer.value().to_string().contains(text.as_str()) => {
+                            format!("{} was admitted without `{text}`", object.id())
+                        }
+                        _ => break,
+                    },
+                    Err(problem) => problem.message,
+                };
+                if reason != last {
+                    self.events.send(Event::Waiting {
+                        component: planned.component.name.clone(),
+                        id: Some(object.id()),
+                        reason: format!("{}: {reason}", probe.what),
+                    });
+                    last.clone_from(&reason);
+                }
+                let after = delays.next().unwrap_or(self.pacing.retry.cap);
+                if Instant::now() + after > deadline {
+                    anyhow::bail!("not proven in time that {}: {reason}", probe.what);
+                }
+                tokio::time::sleep(after).await;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! The profile: everything a person may choose. Layers are merged (built-in profile ← profile file ← `--values` ← `--set`), each is checked
+//! against what exists before it is merged, so that a mistake is reported where it stands. Pure: texts come in as arguments.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Advise, code};
+use crate::plan::catalog::{Catalog, WAVES};
+use crate::plan::document::{Document, unknown_key};
+use crate::plan::render::merge_values;
+
+/// What is to be installed and how. The keys of a profile file are these fields.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Profile {
+    /// The built-in profile it stands on, or its own name.
+    #[serde(default)]
+    pub extends: String,
+    #[serde(default)]
+    pub description: String,
+    /// User-facing hosts are `<host>.<domain>`.
+    pub domain: String,
+    pub tls: Tls,
+    pub secrets: SecretSource,
+    /// The StorageClass of all claims; empty is the cluster's default.
+    #[serde(default)]
+    pub storage_class: String,
+    /// Replaces the registry of every image.
+    #[serde(default)]
+    pub image_registry: String,
+    #[serde(default)]
+    pub image_pull_secrets: Vec<Value>,
+    pub repository: Repository,
+    pub timeouts: Timeouts,
+    #[serde(default)]
+    pub components: BTreeMap<String, Choice>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Tls {
+    /// `generated`: a CA of platctl's own signs the certificate. `secret`: the named Secret is there or will be supplied.
+    pub mode: TlsMode,
+    pub secret_name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    Generated,
+    Secret,
+}
+
+/// Who makes the Secrets that the charts expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretSource {
+    Generated,
+    External,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Repository {
+    pub mode: RepositoryMode,
+    /// Needed with `external`; with `in-cluster` it is the Git server's own.
+    #[serde(default)]
+    pub url: String,
+    pub branch: String,
+    /// A Secret in `argocd` with the keys that Argo CD documents for a repository (username, password, sshPrivateKey…).
+    #[serde(default)]
+    pub credentials_secret: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepositoryMode {
+    InCluster,
+    External,
+}
+
+/// How long things may take, such as `10m` or `90s`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Timeouts {
+    /// The whole installation.
+    pub total: String,
+    /// From the ApplicationSet to every Application Synced and Healthy.
+    pub handoff: String,
+    /// How long a pod may stay in a state that it does not recover from by itself before the wait ends early.
+    pub stuck: String,
+    pub waves: BTreeMap<String, String>,
+}
+
+/// A component's place in the profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    #[serde(default)]
+    pub values: Map<String, Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where the layers of a profile come from, in order.
+pub struct Layers<'a> {
+    /// The built-in profiles by name.
+    pub built_in: &'a BTreeMap<String, String>,
+    /// `--profile`: a built-in name, or a file's name and text.
+    pub base: Base<'a>,
+    /// `--values`: name and text of each file.
+    pub values: &'a [(String, String)],
+    /// `--set path=value`.
+    pub set: &'a [String],
+}
+
+pub enum Base<'a> {
+    Name(&'a str),
+    File { name: &'a str, text: &'a str },
+}
+
+impl Profile {
+    /// Merges and checks the layers. Every mistake of a layer is reported at once.
+    pub fn load(layers: &Layers, catalog: &Catalog) -> Result<Self> {
+        Self::merge(layers, catalog).exit(code::USAGE)
+    }
+
+    fn merge(layers: &Layers, catalog: &Catalog) -> Result<Self> {
+        let documents = layers.documents(catalog)?;
+        let shape = shape(catalog);
+        let mut merged = json!({});
+        for document in &documents {
+            let mistakes = document.mistakes(&shape);
+            if !mistakes.is_empty() {
+                let words: Vec<_> = mistakes.iter().map(|mistake| document.describe(mistake)).collect();
+                return Err(anyhow!("{}", words.join("\n"))).hint("`platctl profile show NAME` prints every key with its value");
+            }
+            merge_values(&mut merged, &document.value);
+        }
+        let profile: Self = serde_json::from_value(merged).map_err(|error| anyhow!("{}: {error}", layers.name()))?;
+        profile.check().with_context(|| format!("profile `{}`", layers.name()))?;
+        Ok(profile)
+    }
+
+    /// What one value alone cannot tell.
+    fn check(&self) -> Result<()> {
+        if self.domain.is_empty() || self.domain.contains(['/', ' ', ':']) {
+            bail!("`domain` is `{}`, but a DNS name such as platform.example.org is expected", self.domain);
+        }
+        if self.repository.mode == RepositoryMode::External && self.repository.url.is_empty() {
+            return Err(anyhow!("`repository.url` is empty"))
+                .hint("give the Git repository that Argo CD is to follow: `--repo-url URL`, or `repository.url` in the profile");
+        }
+        if self.repository.mode == RepositoryMode::InCluster && !self.is_enabled("gitea") {
+            bail!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled");
+        }
+        for (name, text) in self.timeouts.named() {
+            duration(text).with_context(|| format!("`timeouts.{name}`"))?;
+        }
+        if let Some(wave) = WAVES.iter().find(|wave| !self.timeouts.waves.contains_key(**wave)) {
+            bail!("`timeouts.waves.{wave}` is missing");
+        }
+        Ok(())
+    }
+
+    pub fn is_enabled(&self, component: &str) -> bool {
+        self.components.get(component).is_none_or(|choice| choice.enabled)
+    }
+
+    /// The Helm values of a component: what the profile says for all of them, then its own. The same values go into the Git tree.
+    pub fn values(&self, component: &str) -> Value {
+        let mut values = json!({"global": {
+            "domain": self.domain,
+            "imageRegistry": self.image_registry,
+            "imagePullSecrets": self.image_pull_secrets,
+            "storageClass": self.storage_class,
+        }});
+        if component == "istio-gateway" {
+            values["tls"] = json!({"secretName": self.tls.secret_name});
+        }
+        if let Some(choice) = self.components.get(component) {
+            merge_values(&mut values, &Value::Object(choice.values.clone()));
+        }
+        values
+    }
+
+    /// Seconds, already known to parse.
+    pub fn wave_timeout(&self, wave: &str) -> u64 {
+        self.timeouts.waves.get(wave).and_then(|text| duration(text).ok()).unwrap_or(600)
+    }
+}
+
+impl Timeouts {
+    fn named(&self) -> impl Iterator<Item = (String, &str)> {
+        let own = [("total", &self.total), ("handoff", &self.handoff), ("stuck", &self.stuck)];
+        let waves = self.waves.iter().map(|(wave, text)| (format!("waves.{wave}"), text.as_str()));
+        own.into_iter().map(|(name, text)| (name.to_owned(), text.as_str())).chain(waves)
+    }
+}
+
+/// Seconds of `90s`, `10m`, `1h`, or of their sum such as `1h30m`.
+pub fn duration(text: &str) -> Result<u64> {
+    let wrong = || anyhow!("`{text}` is no duration; write it as `90s`, `10m` or `1h30m`");
+    let mut seconds = 0;
+    let mut digits = String::new();
+    for letter in text.chars() {
+        let unit = match letter {
+            '0'..='9' => {
+                digits.push(letter);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return Err(wrong()),
+        };
+        seconds += digits.parse::<u64>().map_err(|_| wrong())? * unit;
+        digits.clear();
+    }
+    if seconds == 0 || !digits.is_empty() {
+        return Err(wrong());
+    }
+    Ok(seconds)
+}
+
+impl Layers<'_> {
+    fn name(&self) -> &str {
+        match self.base {
+            Base::Name(name) | Base::File { name, .. } => name,
+        }
+    }
+
+    fn documents(&self, catalog: &Catalog) -> Result<Vec<Document>> {
+        let mut documents = match self.base {
+            Base::Name(name) => vec![self.built_in(name)?],
+            Base::File { name, text } => {
+                let own = Document::parse(name, text)?;
+                let extends = own.value.get("extends").and_then(Value::as_str).unwrap_or("dev").to_owned();
+                vec![self.built_in(&extends).with_context(|| format!("{name}: `extends`"))?, own]
+            }
+        };
+        for (name, text) in self.values {
+            documents.push(Document::parse(name, text)?);
+        }
+        for assignment in self.set {
+            documents.push(assign(assignment, catalog)?);
+        }
+        Ok(documents)
+    }
+
+    fn built_in(&self, name: &str) -> Result<Document> {
+        let text = self.built_in.get(name).ok_or_else(|| {
+            anyhow!("no profile `{name}`: {}", unknown_key(name, self.built_in.keys().map(String::as_str)).replace("unknown key; ", ""))
+        })?;
+        let mut document = Document::parse(&format!("profile {name}"), text)?;
+        document.value["extends"] = Value::from(name);
+        Ok(document)
+    }
+}
+
+/// `--set a.b=c`: a path into the profile; a component's name in front stands for `components.<name>.values`. A backslash keeps a dot.
+fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
+    let name = format!("--set {assignment}");
+    let (path, text) =
+        assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `path=value` is expected"))?;
+    let mut keys: Vec<String> =
+        path.replace("\\.", "\u{0}").split('.').map(|key| key.replace('\u{0}', ".")).collect();
+    if keys.iter().any(String::is_empty) {
+        bail!("{name}: the path has an empty part");
+    }
+    if catalog.get(&keys[0]).is_some() {
+        keys.splice(1..1, ["values".to_owned()]);
+        keys.insert(0, "components".to_owned());
+    }
+    let value: Value = if text.is_empty() {
+        Value::from("")
+    } else {
+        serde_saphyr::from_str(text).map_err(|error| anyhow!("{name}: {error}"))?
+    };
+    let value = keys.into_iter().rev().fold(value, |inner, key| json!({ key: inner }));
+    Ok(Document::of(&name, value))
+}
+
+/// Everything that a profile may hold: its own fields, and for each component the keys of its chart's values.
+fn shape(catalog: &Catalog) -> Value {
+    let mut components = Map::new();
+    for entry in catalog.entries() {
+        let choice = json!({"enabled": true, "values": entry.chart.values()});
+        components.insert(entry.component.name.clone(), choice);
+    }
+    let waves: Map<String, Value> = WAVES.iter().map(|wave| ((*wave).to_owned(), Value::from(""))).collect();
+    json!({
+        "extends": "", "description": "", "domain": "", "storageClass": "", "imageRegistry": "", "imagePullSecrets": [],
+        "tls": {"mode": "", "secretName": ""},
+        "secrets": "",
+        "repository": {"mode": "", "url": "", "branch": "", "credentialsSecret": ""},
+        "timeouts": {"total": "", "handoff": "", "stuck": "", "waves": waves},
+        "components": components,
+    })
+}

@@ -1,0 +1,119 @@
+//! One line an event: text for logs, or JSON for programs.
+//!
+//! JSON: each line is an object with `time` (RFC 3339, UTC), `type` (kebab-case, see `Event`) and the event's fields: ids as `{apiVersion,
+//! kind, namespace, name}`, durations in milliseconds with the suffix `_ms`. The last line is `finished`, `interrupted` or `failed`.
+
+use std::io::Write;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Renderer;
+use crate::event::{Change, Event};
+
+pub(super) struct Lines<W> {
+    out: W,
+    verbose: bool,
+}
+
+impl<W: Write + Send> Lines<W> {
+    pub(super) fn new(out: W, verbose: bool) -> Self {
+        Self { out, verbose }
+    }
+}
+
+impl<W: Write + Send> Renderer for Lines<W> {
+    fn show(&mut self, event: &Event) {
+        if let Some(text) = in_words(event, self.verbose) {
+            let _ = writeln!(self.out, "{text}");
+        }
+    }
+}
+
+pub(super) struct JsonLines<W> {
+    out: W,
+}
+
+impl<W: Write + Send> JsonLines<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out }
+    }
+}
+
+impl<W: Write + Send> Renderer for JsonLines<W> {
+    fn show(&mut self, event: &Event) {
+        let time = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
+            let mut line = serde_json::Map::from_iter([("time".to_owned(), Value::from(time))]);
+            line.extend(fields);
+            let _ = writeln!(self.out, "{}", Value::Object(line));
+        }
+    }
+}
+
+/// The words of an event; none for those that only `--verbose` shows.
+pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
+    Some(match event {
+        Event::Connected { context, server, version, nodes } => {
+            format!("cluster: context {context}, {server}, Kubernetes {version}, {nodes} nodes")
+        }
+        Event::Warned { check, title, hint } => format!("warning: {title} ({check}): {hint}"),
+        Event::Planned { action, profile, waves } => {
+            let objects: usize = waves.iter().map(|wave| wave.objects).sum();
+            format!("{action}: profile {profile}, {} waves, {objects} objects", waves.len())
+        }
+        Event::WaveStarted { wave, name } => format!("wave {wave} ({name}): started"),
+        Event::ComponentStarted { component, objects } => format!("  {component}: applying {objects} objects"),
+        Event::SecretGenerated { id } => format!("  generated {id}"),
+        Event::Applied { component, id, change } => {
+            let word = match change {
+                Change::Created => "created",
+                Change::Configured => "configured",
+                Change::Unchanged => "unchanged",
+            };
+            return verbose.then(|| format!("    {component}: {word} {id}"));
+        }
+        Event::Waiting { component, reason, .. } => format!("  {component}: waiting: {reason}"),
+        Event::Retrying { what, cause, attempt, after_ms } => {
+            // The first attempts of what passes by itself are no news.
+            return (verbose || *attempt > 2).then(|| format!("  retrying: {what}: {cause} (attempt {attempt}, again in {after_ms} ms)"));
+        }
+        Event::ComponentReady { component } => format!("  {component}: ready"),
+        Event::WaveReady { wave, name } => format!("wave {wave} ({name}): done"),
+        Event::Published { repository, revision, changed_files } => {
+            format!("published {changed_files} changed files to {repository} at {}", short(revision))
+        }
+        Event::Application { name, sync, health, revision } => {
+            format!("  application {name}: {}, {} at {}", known(sync), known(health), short(revision))
+        }
+        Event::HandedOver { repository, revision, objects, pods } => format!(
+            "handed over to Argo CD: {repository} at {}; {objects} objects unchanged, {pods} pods not restarted",
+            short(revision)
+        ),
+        Event::TakenBack { applications } => format!("taken back from Argo CD: {applications} applications"),
+        Event::Deleting { component, objects } => format!("  {component}: deleting {objects} objects"),
+        Event::Deleted { id } => return verbose.then(|| format!("    deleted {id}")),
+        Event::Kept { id, reason } => format!("  kept {id}: {reason}"),
+        Event::Interrupted { wave } => match wave {
+            Some(wave) => format!("interrupted in wave {wave}"),
+            None => "interrupted".to_owned(),
+        },
+        Event::Finished { action, created, configured, unchanged, deleted, next } => {
+            let mut text = format!("{action}: done: {created} created, {configured} configured, {unchanged} unchanged, {deleted} deleted");
+            for line in next {
+                text += &format!("\n  {}: {}", line.label, line.value);
+            }
+            text
+        }
+        Event::Failed { failure } => format!("failed: {}", failure.what),
+    })
+}
+
+pub(super) fn short(revision: &str) -> &str {
+    revision.get(..8).unwrap_or(revision)
+}
+
+fn known(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
