@@ -7,7 +7,14 @@ use clap_complete::Shell;
 
 /// From an empty Kubernetes cluster to a running, secured, GitOps-owned platform
 #[derive(Debug, Parser)]
-#[command(name = "platctl", version, about, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "platctl",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

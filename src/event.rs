@@ -30,38 +30,112 @@ pub enum Change {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
     /// The cluster was reached.
-    Connected { context: String, server: String, version: String, nodes: usize },
+    Connected {
+        context: String,
+        server: String,
+        version: String,
+        nodes: usize,
+    },
     /// A check before the first write found something that people should know, but that does not block.
-    Warned { check: String, title: String, hint: String },
+    Warned {
+        check: String,
+        title: String,
+        hint: String,
+    },
     /// Everything is rendered and checked; nothing is written yet.
-    Planned { action: String, profile: String, waves: Vec<PlannedWave> },
-    WaveStarted { wave: u8, name: String },
-    ComponentStarted { component: String, objects: usize },
+    Planned {
+        action: String,
+        profile: String,
+        waves: Vec<PlannedWave>,
+    },
+    WaveStarted {
+        wave: u8,
+        name: String,
+    },
+    ComponentStarted {
+        component: String,
+        objects: usize,
+    },
     /// A Secret that nobody supplied was generated. Never its content.
-    SecretGenerated { id: Id },
-    Applied { component: String, id: Id, change: Change },
+    SecretGenerated {
+        id: Id,
+    },
+    Applied {
+        component: String,
+        id: Id,
+        change: Change,
+    },
     /// The first thing that a component waits for, in the object's own words. Sent when it changes.
-    Waiting { component: String, id: Option<Id>, reason: String },
+    Waiting {
+        component: String,
+        id: Option<Id>,
+        reason: String,
+    },
     /// A request failed in a way that passes; it is sent again.
-    Retrying { what: String, cause: String, attempt: u32, after_ms: u64 },
-    ComponentReady { component: String },
-    WaveReady { wave: u8, name: String },
+    Retrying {
+        what: String,
+        cause: String,
+        attempt: u32,
+        after_ms: u64,
+    },
+    ComponentReady {
+        component: String,
+    },
+    WaveReady {
+        wave: u8,
+        name: String,
+    },
     /// The chart tree is in Git.
-    Published { repository: String, revision: String, changed_files: usize },
+    Published {
+        repository: String,
+        revision: String,
+        changed_files: usize,
+    },
     /// An Application as Argo CD sees it. Sent when it changes.
-    Application { name: String, sync: String, health: String, revision: String },
+    Application {
+        name: String,
+        sync: String,
+        health: String,
+        revision: String,
+    },
     /// Argo CD owns the platform now; `objects` did not change and `pods` did not restart.
-    HandedOver { repository: String, revision: String, objects: usize, pods: usize },
+    HandedOver {
+        repository: String,
+        revision: String,
+        objects: usize,
+        pods: usize,
+    },
     /// Argo CD no longer owns the platform.
-    TakenBack { applications: usize },
-    Deleting { component: String, objects: usize },
-    Deleted { id: Id },
+    TakenBack {
+        applications: usize,
+    },
+    Deleting {
+        component: String,
+        objects: usize,
+    },
+    Deleted {
+        id: Id,
+    },
     /// Not removed, and why.
-    Kept { id: Id, reason: String },
+    Kept {
+        id: Id,
+        reason: String,
+    },
     /// The run was stopped; the inventory says where it stood.
-    Interrupted { wave: Option<u8> },
-    Finished { action: String, created: usize, configured: usize, unchanged: usize, deleted: usize, next: Vec<Line> },
-    Failed { failure: Failure },
+    Interrupted {
+        wave: Option<u8>,
+    },
+    Finished {
+        action: String,
+        created: usize,
+        configured: usize,
+        unchanged: usize,
+        deleted: usize,
+        next: Vec<Line>,
+    },
+    Failed {
+        failure: Failure,
+    },
 }
 
 /// A line of the closing summary: a label and a value, such as a URL or the next command.

@@ -90,9 +90,7 @@ pub trait Advise<T> {
 
 impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| {
-            Advice { hint: Some(hint.into()), code: None, source: error.into() }.into()
-        })
+        self.map_err(|error| Advice { hint: Some(hint.into()), code: None, source: error.into() }.into())
     }
 
     fn exit(self, code: u8) -> anyhow::Result<T> {

@@ -11,8 +11,16 @@ use crate::object::{COMPONENT_LABEL, Id, Object};
 const CONCURRENCY: usize = 8;
 
 /// Kinds that controllers make from others and that carry their labels along; they go with what they were made from.
-const DERIVED: [&str; 8] =
-    ["Endpoints", "EndpointSlice", "Event", "Pod", "ReplicaSet", "ControllerRevision", "PodMetrics", "PersistentVolumeClaim"];
+const DERIVED: [&str; 8] = [
+    "Endpoints",
+    "EndpointSlice",
+    "Event",
+    "Pod",
+    "ReplicaSet",
+    "ControllerRevision",
+    "PodMetrics",
+    "PersistentVolumeClaim",
+];
 
 /// What Kubernetes and the mesh put into every namespace by themselves.
 const AMBIENT: [(&str, &str); 4] = [
@@ -44,8 +52,11 @@ impl Cluster {
     }
 
     async fn list_all(&self, kinds: Vec<Id>, selector: &str) -> Result<Vec<Object>, Problem> {
-        let pages: Vec<Result<Vec<Object>, Problem>> =
-            stream::iter(kinds).map(|kind| async move { self.list(&kind, selector).await }).buffer_unordered(CONCURRENCY).collect().await;
+        let pages: Vec<Result<Vec<Object>, Problem>> = stream::iter(kinds)
+            .map(|kind| async move { self.list(&kind, selector).await })
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
         let mut found = Vec::new();
         for page in pages {
             match page {
@@ -67,7 +78,8 @@ impl Cluster {
         }
         let mut kinds = Vec::new();
         for api_version in versions {
-            let path = if api_version.contains('/') { format!("/apis/{api_version}") } else { format!("/api/{api_version}") };
+            let path =
+                if api_version.contains('/') { format!("/apis/{api_version}") } else { format!("/api/{api_version}") };
             let resources = match self.send("GET", &path, None, None).await {
                 Ok(list) => list,
                 // An aggregated API without a backend must not hold up everything else.
@@ -75,7 +87,9 @@ impl Cluster {
                 Err(problem) => return Err(problem),
             };
             for resource in resources["resources"].as_array().into_iter().flatten() {
-                let can = |verb: &str| resource["verbs"].as_array().is_some_and(|verbs| verbs.iter().any(|known| known == verb));
+                let can = |verb: &str| {
+                    resource["verbs"].as_array().is_some_and(|verbs| verbs.iter().any(|known| known == verb))
+                };
                 let namespaced = resource["namespaced"].as_bool().unwrap_or(false);
                 let is_sub = resource["name"].as_str().unwrap_or("/").contains('/');
                 if !is_sub && can("list") && can("delete") && (namespace.is_none() || namespaced) {

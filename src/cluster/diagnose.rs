@@ -46,7 +46,9 @@ impl Cluster {
         }
         let labels = object.value().pointer("/spec/selector/matchLabels").and_then(Value::as_object);
         let selector: Vec<String> = match labels {
-            Some(labels) => labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect(),
+            Some(labels) => {
+                labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect()
+            }
             None if id.kind == "Cluster" => vec![format!("cnpg.io/cluster={}", id.name)],
             None => return Vec::new(),
         };
@@ -75,7 +77,8 @@ impl Cluster {
     async fn last_lines(&self, pod: &Object) -> Vec<String> {
         let statuses = pod.items("/status/containerStatuses").iter().chain(pod.items("/status/initContainerStatuses"));
         let Some(status) = statuses.into_iter().find(|status| {
-            !status["ready"].as_bool().unwrap_or(false) && status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) != Some(0)
+            !status["ready"].as_bool().unwrap_or(false)
+                && status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) != Some(0)
         }) else {
             return Vec::new();
         };
@@ -88,6 +91,9 @@ impl Cluster {
         );
         let Ok(request) = http::Request::get(path).body(Vec::new()) else { return Vec::new() };
         let Ok(text) = self.client().request_text(request).await else { return Vec::new() };
-        text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("log of {container}: {}", line.trim())).collect()
+        text.lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| format!("log of {container}: {}", line.trim()))
+            .collect()
     }
 }

@@ -40,7 +40,8 @@ impl Cluster {
         Ok(nodes
             .iter()
             .map(|node| {
-                let allocatable = |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
+                let allocatable =
+                    |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
                 let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
                 Node {
                     name: node.name().to_owned(),
@@ -94,8 +95,12 @@ impl Cluster {
         if self.is_allowed("*", "*", "*", None).await? {
             return Ok(Vec::new());
         }
-        let kinds: BTreeSet<(String, String, Option<String>)> =
-            plan.objects().map(|(_, object)| (object.id().group().to_owned(), plural(plan, object), object.namespace().map(str::to_owned))).collect();
+        let kinds: BTreeSet<(String, String, Option<String>)> = plan
+            .objects()
+            .map(|(_, object)| {
+                (object.id().group().to_owned(), plural(plan, object), object.namespace().map(str::to_owned))
+            })
+            .collect();
         let questions: Vec<_> = kinds.into_iter().flat_map(|kind| VERBS.map(|verb| (kind.clone(), verb))).collect();
         let denied: Vec<Option<String>> = stream::iter(questions)
             .map(|((group, resource, namespace), verb)| async move {
@@ -110,7 +115,13 @@ impl Cluster {
         Ok(denied.into_iter().flatten().collect())
     }
 
-    async fn is_allowed(&self, group: &str, resource: &str, verb: &str, namespace: Option<&str>) -> Result<bool, Problem> {
+    async fn is_allowed(
+        &self,
+        group: &str,
+        resource: &str,
+        verb: &str,
+        namespace: Option<&str>,
+    ) -> Result<bool, Problem> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {"group": group, "resource": resource, "verb": verb, "namespace": namespace.unwrap_or_default()}},

@@ -42,7 +42,14 @@ impl Repository {
 
 impl Cluster {
     /// Opens a connection to a ready pod that the selector finds.
-    pub async fn gitea(&self, namespace: &str, selector: &str, port: u16, user: &str, password: &str) -> Result<Gitea, Problem> {
+    pub async fn gitea(
+        &self,
+        namespace: &str,
+        selector: &str,
+        port: u16,
+        user: &str,
+        password: &str,
+    ) -> Result<Gitea, Problem> {
         let pods = self.list(&Id::new("v1", "Pod", Some(namespace), ""), selector).await?;
         let pod = pods
             .iter()
@@ -70,7 +77,8 @@ impl Gitea {
         if status != StatusCode::NOT_FOUND {
             return Ok(());
         }
-        let wanted = json!({"name": repository.name, "private": true, "auto_init": true, "default_branch": repository.branch});
+        let wanted =
+            json!({"name": repository.name, "private": true, "auto_init": true, "default_branch": repository.branch});
         match self.call(Method::POST, "/api/v1/user/repos", Some(&wanted)).await? {
             (StatusCode::CREATED | StatusCode::CONFLICT, _) => Ok(()),
             (status, answer) => Err(refused("create the repository", status, &answer)),
@@ -81,7 +89,9 @@ impl Gitea {
     pub async fn head(&mut self, repository: &Repository) -> Result<String, Problem> {
         let path = format!("{}/branches/{}", repository.path(), repository.branch);
         match self.call(Method::GET, &path, None).await? {
-            (StatusCode::OK, answer) => Ok(answer.pointer("/commit/id").and_then(Value::as_str).unwrap_or_default().to_owned()),
+            (StatusCode::OK, answer) => {
+                Ok(answer.pointer("/commit/id").and_then(Value::as_str).unwrap_or_default().to_owned())
+            }
             (status, answer) => Err(refused("read the branch", status, &answer)),
         }
     }
@@ -90,7 +100,8 @@ impl Gitea {
     pub async fn files(&mut self, repository: &Repository) -> Result<BTreeMap<String, String>, Problem> {
         let mut files = BTreeMap::new();
         for page in 1.. {
-            let path = format!("{}/git/trees/{}?recursive=1&per_page=1000&page={page}", repository.path(), repository.branch);
+            let path =
+                format!("{}/git/trees/{}?recursive=1&per_page=1000&page={page}", repository.path(), repository.branch);
             let answer = match self.call(Method::GET, &path, None).await? {
                 (StatusCode::OK, answer) => answer,
                 (status, answer) => return Err(refused("list the files", status, &answer)),
@@ -108,10 +119,17 @@ impl Gitea {
     }
 
     /// One commit with all changes; gives its SHA.
-    pub async fn commit(&mut self, repository: &Repository, message: &str, changes: Vec<Value>) -> Result<String, Problem> {
+    pub async fn commit(
+        &mut self,
+        repository: &Repository,
+        message: &str,
+        changes: Vec<Value>,
+    ) -> Result<String, Problem> {
         let wanted = json!({"branch": repository.branch, "message": message, "files": changes});
         match self.call(Method::POST, &format!("{}/contents", repository.path()), Some(&wanted)).await? {
-            (StatusCode::CREATED, answer) => Ok(answer.pointer("/commit/sha").and_then(Value::as_str).unwrap_or_default().to_owned()),
+            (StatusCode::CREATED, answer) => {
+                Ok(answer.pointer("/commit/sha").and_then(Value::as_str).unwrap_or_default().to_owned())
+            }
             (status, answer) => Err(refused("commit", status, &answer)),
         }
     }

@@ -72,7 +72,13 @@ fn is_expired(live: &Object, now: OffsetDateTime) -> bool {
 fn micro_time(at: OffsetDateTime) -> String {
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-        at.year(), u8::from(at.month()), at.day(), at.hour(), at.minute(), at.second(), at.microsecond()
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.microsecond()
     )
 }
 

@@ -71,7 +71,9 @@ impl std::error::Error for Problem {}
 impl From<kube::Error> for Problem {
     fn from(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) => Self { class: class_of(status.code, &status.message), message: status.message.clone() },
+            kube::Error::Api(status) => {
+                Self { class: class_of(status.code, &status.message), message: status.message.clone() }
+            }
             kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
                 Self { class: Class::Invalid, message: innermost(&error) }
             }
@@ -93,6 +95,8 @@ fn class_of(status: u16, message: &str) -> Class {
         // A namespace that is going away refuses new objects until it is gone.
         403 if lower.contains("being terminated") => Class::Transient,
         401 | 403 => Class::Denied,
+        // An object that does not fit its kind is answered with 500, but no retry makes it fit.
+        500 if lower.contains("failed to create typed patch object") => Class::Invalid,
         408 | 429 | 500..=599 => Class::Transient,
         _ => Class::Invalid,
     }
@@ -117,9 +121,12 @@ pub enum Propagation {
 impl Cluster {
     /// Reads the kubeconfig (the flag's, else `KUBECONFIG`, else the default file, else the pod's own) and makes a client. Nothing is sent yet.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self> {
-        let (config, context) = load(kubeconfig, context).await.hint(
-            "give a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, and a context of it with `--context NAME`",
-        ).exit(code::USAGE)?;
+        let (config, context) = load(kubeconfig, context)
+            .await
+            .hint(
+                "give a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, and a context of it with `--context NAME`",
+            )
+            .exit(code::USAGE)?;
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("make a client")?;
         Ok(Self::new(client, &context, &server))
@@ -258,7 +265,11 @@ impl Cluster {
     }
 
     /// The objects of a kind that a label or field selector matches, as they come, change and go. Reconnects by itself.
-    pub async fn watch(&self, of: &Id, selector: &Selector) -> Result<impl Stream<Item = Seen> + Send + use<>, Problem> {
+    pub async fn watch(
+        &self,
+        of: &Id,
+        selector: &Selector,
+    ) -> Result<impl Stream<Item = Seen> + Send + use<>, Problem> {
         let resource = self.resources.find(of).await?;
         let api: Api<DynamicObject> = match (&of.namespace, resource.namespaced) {
             (Some(namespace), true) => Api::namespaced_with(self.client.clone(), namespace, &resource.api),
@@ -275,13 +286,20 @@ impl Cluster {
     }
 
     /// One request. Everything that goes wrong, a silent server included, is a `Problem`.
-    pub async fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Option<&Value>) -> Result<Value, Problem> {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Value, Problem> {
         let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
         let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request = request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+        let request =
+            request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
         match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => {
@@ -347,7 +365,8 @@ async fn load(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Confi
         },
     };
     let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
-    let config = Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("use context `{name}`"))?;
+    let config =
+        Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("use context `{name}`"))?;
     Ok((config, name))
 }
 

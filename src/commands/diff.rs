@@ -44,7 +44,9 @@ async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>
         return Ok(None);
     }
     let difference = TextDiff::from_lines(&before, &after);
-    Ok(Some(difference.unified_diff().context_radius(3).header(&format!("live {id}"), &format!("wanted {id}")).to_string()))
+    Ok(Some(
+        difference.unified_diff().context_radius(3).header(&format!("live {id}"), &format!("wanted {id}")).to_string(),
+    ))
 }
 
 fn text(object: &Object) -> Result<String> {

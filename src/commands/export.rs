@@ -23,6 +23,10 @@ pub(super) fn run(flags: &Export, ui: &Ui) -> Result<u8> {
         }
         std::fs::write(&path, content).with_context(|| format!("write `{}`", path.display()))?;
     }
-    ui.say(&format!("wrote {} files to `{}`; commit and push them, then `platctl install --repo-url URL`", tree.len(), directory.display()));
+    ui.say(&format!(
+        "wrote {} files to `{}`; commit and push them, then `platctl install --repo-url URL`",
+        tree.len(),
+        directory.display()
+    ));
     Ok(0)
 }

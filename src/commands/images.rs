@@ -33,7 +33,9 @@ fn collect(object: &Object, value: &Value, images: &mut BTreeSet<String>) {
             for (key, inner) in map {
                 match inner.as_str() {
                     // `auto` is filled in by the sidecar injector.
-                    Some(image) if matches!(key.as_str(), "image" | "imageName") && image != "auto" => drop(images.insert(image.to_owned())),
+                    Some(image) if matches!(key.as_str(), "image" | "imageName") && image != "auto" => {
+                        drop(images.insert(image.to_owned()))
+                    }
                     Some(text) if object.kind() == "ConfigMap" => images.extend(templated(text)),
                     _ => collect(object, inner, images),
                 }
@@ -46,9 +48,14 @@ fn collect(object: &Object, value: &Value, images: &mut BTreeSet<String>) {
 
 /// Literal images in a configuration text, such as the injector's values.
 fn templated(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(['"', '\'', ' ', '\n']).filter(|word| {
-        let path = word.split_once('/').is_some_and(|(registry, _)| registry.contains('.') && !registry.contains(':'));
-        let tag = word.rsplit_once(':').is_some_and(|(image, tag)| image.contains('/') && !tag.is_empty() && !tag.contains('/'));
-        path && tag && !word.contains("://") && !word.contains('{')
-    }).map(str::to_owned)
+    text.split(['"', '\'', ' ', '\n'])
+        .filter(|word| {
+            let path =
+                word.split_once('/').is_some_and(|(registry, _)| registry.contains('.') && !registry.contains(':'));
+            let tag = word
+                .rsplit_once(':')
+                .is_some_and(|(image, tag)| image.contains('/') && !tag.is_empty() && !tag.contains('/'));
+            path && tag && !word.contains("://") && !word.contains('{')
+        })
+        .map(str::to_owned)
 }

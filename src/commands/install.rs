@@ -68,7 +68,11 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
     }
     let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
     let work = async {
-        let totals = if is_converged(cluster, plan, &record).await? { unchanged(plan) } else { locked_install(engine, plan, &mut record).await? };
+        let totals = if is_converged(cluster, plan, &record).await? {
+            unchanged(plan)
+        } else {
+            locked_install(engine, plan, &mut record).await?
+        };
         if !flags.no_handoff {
             let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts)?;
             engine.locked(&holder("install"), engine.handoff(plan, &tree, &mut record)).await?;
@@ -90,7 +94,11 @@ async fn locked_install(engine: &Engine, plan: &Plan, record: &mut Inventory) ->
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
 pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
     let cluster = &engine.cluster;
-    let facts = engine.cancellable(async { cluster.facts(plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster") }).await?;
+    let facts = engine
+        .cancellable(async {
+            cluster.facts(plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")
+        })
+        .await?;
     engine.events.send(Event::Connected {
         context: cluster.context.clone(),
         server: cluster.server.clone(),
@@ -107,7 +115,9 @@ pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result
         let line = format!("{} ({})", finding.title, finding.check);
         Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
     });
-    let error = error.unwrap_or_else(|| anyhow!("refused")).context("the cluster is not ready for the platform; nothing was written");
+    let error = error
+        .unwrap_or_else(|| anyhow!("refused"))
+        .context("the cluster is not ready for the platform; nothing was written");
     Err(error).hint(first.hint.clone()).exit(code::REFUSED)
 }
 
@@ -141,7 +151,12 @@ fn record(recorded: Option<Inventory>, plan: &Plan, facts: &Facts) -> Result<Inv
 
 fn question(cluster: &Cluster, plan: &Plan) -> String {
     let objects = plan.objects().count();
-    format!("Install {objects} objects in {} waves into context {} ({})?", plan.waves.len(), cluster.context, cluster.server)
+    format!(
+        "Install {objects} objects in {} waves into context {} ({})?",
+        plan.waves.len(),
+        cluster.context,
+        cluster.server
+    )
 }
 
 /// Everything recorded, applied and ready: then a run has nothing to write, not even a lock.
@@ -173,7 +188,8 @@ async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> 
     let mut totals = Totals::default();
     for (planned, object) in plan.objects() {
         let id = object.id();
-        let live = engine.cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+        let live =
+            engine.cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
         let change = match &live {
             None => {
                 totals.created += 1;
@@ -184,14 +200,20 @@ async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> 
                 crate::event::Change::Unchanged
             }
             Some(_) => {
-                let _ = engine.cluster.dry_apply(object).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("try {id}"))?;
+                let _ = engine
+                    .cluster
+                    .dry_apply(object)
+                    .await
+                    .map_err(|problem| anyhow!(problem))
+                    .with_context(|| format!("try {id}"))?;
                 totals.configured += 1;
                 crate::event::Change::Configured
             }
         };
         engine.events.send(Event::Applied { component: planned.component.name.clone(), id, change });
     }
-    let next = vec![Line { label: "nothing was written".to_owned(), value: "run again without `--dry-run`".to_owned() }];
+    let next =
+        vec![Line { label: "nothing was written".to_owned(), value: "run again without `--dry-run`".to_owned() }];
     engine.events.send(finished("dry run", totals, next));
     Ok(0)
 }
@@ -199,7 +221,8 @@ async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> 
 /// After the handoff Git rules: says so, and what to do instead.
 async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> Result<u8> {
     let published = inventory.published.clone();
-    let (repository, revision) = published.map_or_else(Default::default, |published| (published.repository, published.revision));
+    let (repository, revision) =
+        published.map_or_else(Default::default, |published| (published.repository, published.revision));
     let changed: Vec<Id> = desired
         .plan
         .objects()
@@ -208,10 +231,17 @@ async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory
         .collect();
     let mut next = vec![
         Line { label: "owned by Argo CD".to_owned(), value: format!("{repository} at {revision}") },
-        Line { label: "to change the platform".to_owned(), value: "commit to that repository, in `values/` or `charts/`".to_owned() },
+        Line {
+            label: "to change the platform".to_owned(),
+            value: "commit to that repository, in `values/` or `charts/`".to_owned(),
+        },
     ];
     if !changed.is_empty() {
-        let value = format!("this profile differs in {} objects, such as {}; `platctl export DIR` writes the tree to push", changed.len(), changed[0]);
+        let value = format!(
+            "this profile differs in {} objects, such as {}; `platctl export DIR` writes the tree to push",
+            changed.len(),
+            changed[0]
+        );
         next.push(Line { label: "not applied".to_owned(), value });
     }
     engine.events.send(finished("install", unchanged(&desired.plan), next));
@@ -222,7 +252,10 @@ fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
     next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
     if no_handoff {
-        next.push(Line { label: "not handed over".to_owned(), value: "run `platctl install` again without `--no-handoff`".to_owned() });
+        next.push(Line {
+            label: "not handed over".to_owned(),
+            value: "run `platctl install` again without `--no-handoff`".to_owned(),
+        });
     }
     engine.events.send(finished("install", totals, next));
 }

@@ -77,7 +77,8 @@ impl Desired {
     fn recorded(inventory: &Inventory) -> Result<Self> {
         let charts = embedded::charts();
         let catalog = Catalog::new(charts.clone()).context("read the embedded charts")?;
-        let profile: Profile = serde_json::from_value(inventory.profile.clone()).context("read the recorded profile")?;
+        let profile: Profile =
+            serde_json::from_value(inventory.profile.clone()).context("read the recorded profile")?;
         let plan = plan::build(&profile, &catalog)?;
         Ok(Self { catalog, charts, plan })
     }
@@ -115,10 +116,15 @@ async fn connect(global: &Global) -> Result<(Cluster, String)> {
         Err(_) => crate::cluster::Problem { class: Class::Transient, message: "no answer in 15 s".to_owned() },
     };
     let hint = match problem.class {
-        Class::Denied => "the server is there but does not accept these credentials: log in again, or choose another context with `--context`",
+        Class::Denied => {
+            "the server is there but does not accept these credentials: log in again, or choose another context with `--context`"
+        }
         _ => "check the address and that the cluster is up: `kubectl cluster-info` with the same context",
     };
-    Err(anyhow!(problem)).context(format!("reach {} (context `{}`)", cluster.server, cluster.context)).hint(hint).exit(code::REFUSED)
+    Err(anyhow!(problem))
+        .context(format!("reach {} (context `{}`)", cluster.server, cluster.context))
+        .hint(hint)
+        .exit(code::REFUSED)
 }
 
 /// The engine of a command, and Ctrl-C wired to it: the first ends the run in order, the second at once.
@@ -154,7 +160,12 @@ async fn wait_for_signal() {
 fn holder(action: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
-    format!("platctl {action} on {} (process {}, {:08x})", if host.is_empty() { "an unknown host" } else { host }, std::process::id(), rand::random::<u32>())
+    format!(
+        "platctl {action} on {} (process {}, {:08x})",
+        if host.is_empty() { "an unknown host" } else { host },
+        std::process::id(),
+        rand::random::<u32>()
+    )
 }
 
 async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {

@@ -19,7 +19,8 @@ struct Report {
 pub(super) async fn run(global: &Global, flags: &Preflight, ui: &Ui) -> Result<u8> {
     let desired = Desired::of(&flags.choice)?;
     let (cluster, _) = connect(global).await?;
-    let facts = cluster.facts(&desired.plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")?;
+    let facts =
+        cluster.facts(&desired.plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")?;
     let findings = check(&desired.plan, &facts);
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Blocking);
     let report = Report { requests: requests(&desired.plan), facts, findings };

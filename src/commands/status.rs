@@ -99,18 +99,21 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     let desired = Desired::recorded(record)?;
     let live: BTreeMap<Id, Option<Object>> = stream::iter(desired.plan.objects().map(|(_, object)| object.id()))
         .map(|id| async move {
-            let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
+            let live =
+                cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
             Ok::<_, anyhow::Error>((id, live))
         })
         .buffer_unordered(16)
         .try_collect()
         .await?;
     let of = Id::new("argoproj.io/v1alpha1", "Application", Some(applicationset::NAMESPACE), "");
-    let applications = cluster.list(&of, "").await.map_err(|problem| anyhow!(problem)).context("list the Applications")?;
+    let applications =
+        cluster.list(&of, "").await.map_err(|problem| anyhow!(problem)).context("list the Applications")?;
     let handed_over = record.phase == Phase::HandedOver;
     let mut components = Vec::new();
     for planned in desired.plan.components() {
-        let application = applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
+        let application =
+            applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
         components.push(row(&planned.component, &planned.objects, &live, application.filter(|_| handed_over)));
     }
     let domain = &desired.plan.profile.domain;
@@ -130,7 +133,12 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     })
 }
 
-fn row(component: &Component, objects: &[Object], live: &BTreeMap<Id, Option<Object>>, application: Option<Application>) -> Row {
+fn row(
+    component: &Component,
+    objects: &[Object],
+    live: &BTreeMap<Id, Option<Object>>,
+    application: Option<Application>,
+) -> Row {
     let mut reasons = Vec::new();
     let mut drift = Vec::new();
     for object in objects {

@@ -46,13 +46,15 @@ async fn uninstall(engine: &Engine, flags: &Uninstall, ui: &Ui) -> Result<u8> {
     let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
     let work = engine.uninstall(&removal, &catalog, &mut record);
     let (totals, left) = engine.locked(&holder("uninstall"), work).await?;
-    let next = left.kept.iter().map(|(id, reason)| Line { label: format!("kept {id}"), value: reason.clone() }).collect();
+    let next =
+        left.kept.iter().map(|(id, reason)| Line { label: format!("kept {id}"), value: reason.clone() }).collect();
     engine.events.send(finished("uninstall", totals, next));
     if left.unplanned.is_empty() {
         return Ok(0);
     }
     let names: Vec<String> = left.unplanned.iter().map(ToString::to_string).collect();
-    Err(anyhow!("these objects are still there: {}", names.join(", "))).hint("run `platctl uninstall` again; if they stay, `kubectl describe` says what holds them")
+    Err(anyhow!("these objects are still there: {}", names.join(", ")))
+        .hint("run `platctl uninstall` again; if they stay, `kubectl describe` says what holds them")
 }
 
 impl Removal {
@@ -67,7 +69,11 @@ fn describe(removal: &Removal) -> String {
         let name = WAVES.get(usize::from(*wave).wrapping_sub(1)).copied().unwrap_or("other");
         lines.push(format!("  wave {wave} ({name}): {} objects", objects.len()));
     }
-    lines.push(format!("  {} CRDs of which nobody else has objects, {} namespaces that hold nothing else", removal.definitions.len(), removal.namespaces.len()));
+    lines.push(format!(
+        "  {} CRDs of which nobody else has objects, {} namespaces that hold nothing else",
+        removal.definitions.len(),
+        removal.namespaces.len()
+    ));
     for (claim, holds) in &removal.claims {
         let size = claim.text("/spec/resources/requests/storage").unwrap_or("unknown size");
         let fate = if removal.delete_data { "DATA WILL BE DELETED" } else { "data is kept" };

@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn defaults_do_not_count_but_values_do() {
         let live = json!({"spec": {"replicas": 1, "strategy": {"type": "x"}, "list": [{"a": 1, "default": 2}]}});
-        assert!(covers(&live, &json!({"spec": {"replicas": 1.0, "list": [{"a": 1}], "empty": [], "none": {"of": null}}})));
+        assert!(covers(
+            &live,
+            &json!({"spec": {"replicas": 1.0, "list": [{"a": 1}], "empty": [], "none": {"of": null}}})
+        ));
         assert!(!covers(&live, &json!({"spec": {"replicas": 2}})));
         assert!(!covers(&live, &json!({"spec": {"list": []}})));
         assert!(!covers(&live, &json!({"spec": {"more": "text"}})));

@@ -50,7 +50,12 @@ impl Engine {
         inventory.phase = Phase::HandedOver;
         inventory.published = Some(Published { repository: repository.clone(), revision: reached.clone() });
         self.store(inventory).await?;
-        self.events.send(Event::HandedOver { repository, revision: reached, objects: before.objects.len(), pods: before.pods.len() });
+        self.events.send(Event::HandedOver {
+            repository,
+            revision: reached,
+            objects: before.objects.len(),
+            pods: before.pods.len(),
+        });
         Ok(())
     }
 
@@ -82,7 +87,9 @@ impl Engine {
         if !name.is_empty() {
             let id = Id::new("v1", "Secret", Some(applicationset::NAMESPACE), name);
             let found = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
-            let keys = super::secrets::decode(&found.with_context(|| format!("{id}, named by `repository.credentialsSecret`, does not exist"))?);
+            let keys = super::secrets::decode(
+                &found.with_context(|| format!("{id}, named by `repository.credentialsSecret`, does not exist"))?,
+            );
             for (key, value) in keys {
                 secret.value_mut()["stringData"][key] = Value::from(value);
             }
@@ -115,7 +122,8 @@ impl Engine {
     async fn until_synced(&self, names: &[String], revision: Option<&str>, deadline: Instant) -> Result<String> {
         let of = Id::new("argoproj.io/v1alpha1", "Application", Some(applicationset::NAMESPACE), "");
         let all = Selector::Labels(COMPONENT_LABEL.to_owned());
-        let mut watch = Box::pin(self.persist("watch the Applications", deadline, || self.cluster.watch(&of, &all)).await?);
+        let mut watch =
+            Box::pin(self.persist("watch the Applications", deadline, || self.cluster.watch(&of, &all)).await?);
         let mut seen: BTreeMap<String, Application> = BTreeMap::new();
         loop {
             if let Some(reached) = all_synced(names, &seen, revision) {
@@ -141,13 +149,18 @@ impl Engine {
         for name in names {
             match seen.get(name) {
                 None => lines.push(format!("Application `{name}` was not made")),
-                Some(application) if !application.is_done() => lines.push(format!("Application `{name}`: {}", application.in_words())),
+                Some(application) if !application.is_done() => {
+                    lines.push(format!("Application `{name}`: {}", application.in_words()))
+                }
                 Some(_) => {}
             }
         }
         let id = Id::new("argoproj.io/v1alpha1", "ApplicationSet", Some(applicationset::NAMESPACE), APPLICATION_SET);
         if let Ok(Some(set)) = self.cluster.get(&id).await {
-            let errors = set.items("/status/conditions").iter().filter(|condition| condition["type"] == "ErrorOccurred" && condition["status"] == "True");
+            let errors = set
+                .items("/status/conditions")
+                .iter()
+                .filter(|condition| condition["type"] == "ErrorOccurred" && condition["status"] == "True");
             lines.extend(errors.filter_map(|condition| Some(format!("{id}: {}", condition["message"].as_str()?))));
         }
         let error = lines.into_iter().rev().fold(None, |chain: Option<anyhow::Error>, line| {
@@ -193,7 +206,12 @@ impl Application {
     }
 
     fn event(&self, name: &str) -> Event {
-        Event::Application { name: name.to_owned(), sync: self.sync.clone(), health: self.health.clone(), revision: self.revision.clone() }
+        Event::Application {
+            name: name.to_owned(),
+            sync: self.sync.clone(),
+            health: self.health.clone(),
+            revision: self.revision.clone(),
+        }
     }
 }
 
@@ -213,7 +231,10 @@ fn compare(before: &Snapshot, after: &Snapshot) -> Result<()> {
     let mut changed: Vec<String> = Vec::new();
     for (id, content) in &before.objects {
         if let Some(now) = after.objects.get(id).filter(|now| *now != content) {
-            changed.push(format!("{id} changed{}", first_difference(content, now, "").map(|path| format!(" at {path}")).unwrap_or_default()));
+            changed.push(format!(
+                "{id} changed{}",
+                first_difference(content, now, "").map(|path| format!(" at {path}")).unwrap_or_default()
+            ));
         }
     }
     for (pod, uid) in &before.pods {
@@ -232,13 +253,19 @@ fn first_difference(before: &Value, after: &Value, path: &str) -> Option<String>
         (Value::Object(before), Value::Object(after)) => {
             let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
             keys.filter_map(|key| {
-                first_difference(before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null), &format!("{path}.{key}"))
+                first_difference(
+                    before.get(key).unwrap_or(&Value::Null),
+                    after.get(key).unwrap_or(&Value::Null),
+                    &format!("{path}.{key}"),
+                )
             })
             .next()
         }
-        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
-            before.iter().zip(after).enumerate().find_map(|(index, (before, after))| first_difference(before, after, &format!("{path}[{index}]")))
-        }
+        (Value::Array(before), Value::Array(after)) if before.len() == after.len() => before
+            .iter()
+            .zip(after)
+            .enumerate()
+            .find_map(|(index, (before, after))| first_difference(before, after, &format!("{path}[{index}]"))),
         _ => (before != after).then(|| path.trim_start_matches('.').to_owned()),
     }
 }

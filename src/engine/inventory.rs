@@ -92,8 +92,12 @@ impl Inventory {
 
     /// All of the wave is applied and ready.
     pub fn complete_wave(&mut self, wave: &Wave) {
-        let digests: BTreeMap<Id, String> =
-            wave.components.iter().flat_map(|planned| &planned.objects).map(|object| (object.id(), digest(object))).collect();
+        let digests: BTreeMap<Id, String> = wave
+            .components
+            .iter()
+            .flat_map(|planned| &planned.objects)
+            .map(|object| (object.id(), digest(object)))
+            .collect();
         for entry in &mut self.objects {
             if let Some(digest) = digests.get(&entry.id) {
                 entry.digest.clone_from(digest);
@@ -125,15 +129,15 @@ impl Cluster {
     pub async fn load_inventory(&self) -> Result<Option<Inventory>, Problem> {
         let Some(object) = self.get(&id()).await? else { return Ok(None) };
         let text = object.text("/data/inventory").unwrap_or_default();
-        serde_json::from_str(text).map(Some).map_err(|error| Problem {
-            class: Class::Invalid,
-            message: format!("{} cannot be read: {error}", id()),
-        })
+        serde_json::from_str(text)
+            .map(Some)
+            .map_err(|error| Problem { class: Class::Invalid, message: format!("{} cannot be read: {error}", id()) })
     }
 
     /// Writes the inventory, unless it already says the same.
     pub async fn store_inventory(&self, inventory: &Inventory) -> Result<(), Problem> {
-        let text = serde_json::to_string(inventory).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+        let text = serde_json::to_string(inventory)
+            .map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
         let wanted = Object::new(json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {COMPONENT_LABEL: FIELD_MANAGER}},

@@ -45,7 +45,9 @@ impl Engine {
         match taken {
             Taken::Ours => Ok(()),
             Taken::HeldBy { holder, since } => Err(anyhow!("another run is at work: {holder}, since {since}"))
-                .hint(format!("wait for it to end; if it died, its lock runs out {LEASE_SECONDS} s after its last sign of life"))
+                .hint(format!(
+                    "wait for it to end; if it died, its lock runs out {LEASE_SECONDS} s after its last sign of life"
+                ))
                 .exit(code::REFUSED),
         }
     }

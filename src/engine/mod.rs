@@ -93,13 +93,19 @@ impl Engine {
     async fn prune(&self, plan: &Plan, inventory: &mut Inventory) -> Result<usize> {
         let deadline = Instant::now() + Duration::from_mins(2);
         let wanted: BTreeSet<Id> = plan.objects().map(|(_, object)| object.id()).collect();
-        let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut inventory.objects).into_iter().partition(|entry| wanted.contains(&entry.id));
+        let (kept, dropped): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut inventory.objects).into_iter().partition(|entry| wanted.contains(&entry.id));
         inventory.objects = kept;
         let mut gone = 0;
-        for entry in dropped.iter().filter(|entry| !matches!(entry.id.kind.as_str(), "CustomResourceDefinition" | "Namespace")) {
+        for entry in
+            dropped.iter().filter(|entry| !matches!(entry.id.kind.as_str(), "CustomResourceDefinition" | "Namespace"))
+        {
             let live = self.persist(&format!("get {}", entry.id), deadline, || self.cluster.get(&entry.id)).await?;
             if let Some(live) = live.filter(|live| live.component().is_some()) {
-                self.persist(&format!("delete {}", entry.id), deadline, || self.cluster.delete(&entry.id, live.uid(), Propagation::Background)).await?;
+                self.persist(&format!("delete {}", entry.id), deadline, || {
+                    self.cluster.delete(&entry.id, live.uid(), Propagation::Background)
+                })
+                .await?;
                 self.events.send(Event::Deleted { id: entry.id.clone() });
                 gone += 1;
             }
@@ -177,10 +183,16 @@ fn urgency(class: cluster::Class) -> retry::Class {
 /// The advice that fits the class of a problem that ended a run.
 fn refusal(problem: Problem) -> anyhow::Error {
     let hint = match problem.class {
-        cluster::Class::Transient => "look at the API server's health, then run the same command again: it goes on where it stopped",
-        cluster::Class::Conflict => "another field manager owns these fields: let it give them up, or remove the object, then run the same command again",
+        cluster::Class::Transient => {
+            "look at the API server's health, then run the same command again: it goes on where it stopped"
+        }
+        cluster::Class::Conflict => {
+            "another field manager owns these fields: let it give them up, or remove the object, then run the same command again"
+        }
         cluster::Class::Denied => "`platctl preflight` lists the rights that are missing",
-        cluster::Class::NotFound | cluster::Class::Invalid => "the object is in the chart: `platctl render COMPONENT` shows it as it was sent",
+        cluster::Class::NotFound | cluster::Class::Invalid => {
+            "the object is in the chart: `platctl render COMPONENT` shows it as it was sent"
+        }
     };
     let result: Result<()> = Err(problem).hint(hint);
     match result {

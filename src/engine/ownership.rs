@@ -52,13 +52,14 @@ fn handed_over(live: &Object) -> Option<Vec<Value>> {
         return None;
     }
     let argo_has_applied = managers.iter().any(|entry| is_apply_of(entry, ARGO_MANAGER));
-    let renamed = managers.iter().filter(|entry| !(argo_has_applied && is_apply_of(entry, FIELD_MANAGER))).map(|entry| {
-        let mut entry = entry.clone();
-        if is_apply_of(&entry, FIELD_MANAGER) {
-            entry["manager"] = Value::from(ARGO_MANAGER);
-        }
-        entry
-    });
+    let renamed =
+        managers.iter().filter(|entry| !(argo_has_applied && is_apply_of(entry, FIELD_MANAGER))).map(|entry| {
+            let mut entry = entry.clone();
+            if is_apply_of(&entry, FIELD_MANAGER) {
+                entry["manager"] = Value::from(ARGO_MANAGER);
+            }
+            entry
+        });
     Some(renamed.collect())
 }
 
@@ -69,7 +70,8 @@ mod tests {
     fn object(managers: &[(&str, &str)]) -> Object {
         let managers: Vec<Value> =
             managers.iter().map(|(manager, operation)| json!({"manager": manager, "operation": operation})).collect();
-        Object::new(json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "managedFields": managers}})).unwrap()
+        Object::new(json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "managedFields": managers}}))
+            .unwrap()
     }
 
     fn names(managers: &[Value]) -> Vec<&str> {

@@ -38,22 +38,33 @@ impl Engine {
     }
 
     /// Publishes and gives the commit that Argo CD is to reach.
-    pub(super) async fn publish(&self, profile: &Profile, tree: &Tree, credentials: &Credentials, deadline: Instant) -> Result<String> {
+    pub(super) async fn publish(
+        &self,
+        profile: &Profile,
+        tree: &Tree,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<String> {
         let repository = Repository {
             owner: IN_CLUSTER_OWNER.to_owned(),
             name: IN_CLUSTER_NAME.to_owned(),
             branch: profile.repository.branch.clone(),
         };
-        let (revision, changed) = self
-            .persist("publish the charts to Git", deadline, || self.push(&repository, tree, credentials))
-            .await?;
+        let (revision, changed) =
+            self.persist("publish the charts to Git", deadline, || self.push(&repository, tree, credentials)).await?;
         let url = crate::plan::applicationset::repository_url(profile);
         self.events.send(Event::Published { repository: url, revision: revision.clone(), changed_files: changed });
         Ok(revision)
     }
 
-    async fn push(&self, repository: &Repository, tree: &Tree, credentials: &Credentials) -> Result<(String, usize), Problem> {
-        let mut git = self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
+    async fn push(
+        &self,
+        repository: &Repository,
+        tree: &Tree,
+        credentials: &Credentials,
+    ) -> Result<(String, usize), Problem> {
+        let mut git =
+            self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
         git.ensure(repository).await?;
         let there = git.files(repository).await?;
         let changes = changes(tree, &there);
@@ -68,9 +79,10 @@ impl Engine {
 
 /// The file operations that turn what is there into the tree.
 fn changes(tree: &Tree, there: &std::collections::BTreeMap<String, String>) -> Vec<Value> {
-    let written = tree.iter().filter(|(path, content)| there.get(*path) != Some(&blob_sha(content))).map(|(path, content)| {
-        json!({"operation": "upload", "path": path, "content": STANDARD.encode(content)})
-    });
+    let written = tree
+        .iter()
+        .filter(|(path, content)| there.get(*path) != Some(&blob_sha(content)))
+        .map(|(path, content)| json!({"operation": "upload", "path": path, "content": STANDARD.encode(content)}));
     let removed = there
         .iter()
         .filter(|(path, _)| !tree.contains_key(*path))
@@ -96,7 +108,8 @@ mod tests {
         let tree = Tree::from([("same".to_owned(), b"hello\n".to_vec()), ("new".to_owned(), b"x".to_vec())]);
         let there = [("same", "ce013625030ba8dba906f756967f9e9ca394464a"), ("old", "abc")];
         let there = there.into_iter().map(|(path, sha)| (path.to_owned(), sha.to_owned())).collect();
-        let operations: Vec<_> = changes(&tree, &there).iter().map(|change| format!("{} {}", change["operation"], change["path"])).collect();
+        let operations: Vec<_> =
+            changes(&tree, &there).iter().map(|change| format!("{} {}", change["operation"], change["path"])).collect();
         assert_eq!(operations, ["\"upload\" \"new\"", "\"delete\" \"old\""]);
     }
 }

@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
@@ -85,8 +87,16 @@ impl Engine {
         }
     }
 
-    async fn create_secret(&self, component: &Component, spec: &SecretSpec, id: &Id, keys: &Keys, deadline: Instant) -> Result<()> {
-        let mut labels = json!({COMPONENT_LABEL: component.name, GENERATED_LABEL: if spec.keep { "keep" } else { "true" }});
+    async fn create_secret(
+        &self,
+        component: &Component,
+        spec: &SecretSpec,
+        id: &Id,
+        keys: &Keys,
+        deadline: Instant,
+    ) -> Result<()> {
+        let mut labels =
+            json!({COMPONENT_LABEL: component.name, GENERATED_LABEL: if spec.keep { "keep" } else { "true" }});
         for (key, value) in &spec.labels {
             labels[key] = json!(value);
         }
@@ -160,7 +170,9 @@ fn generate(spec: &SecretSpec, made: &BTreeMap<String, Keys>) -> Result<Keys> {
             KeySpec::Random(length) => rand::rng().sample_iter(Alphanumeric).take(*length).map(char::from).collect(),
             KeySpec::Base64(length) => STANDARD.encode(random_bytes(*length)),
             KeySpec::Base64url(length) => URL_SAFE_NO_PAD.encode(random_bytes(*length)),
-            KeySpec::Hex(length) => random_bytes(*length).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")),
+            KeySpec::Hex(length) => {
+                random_bytes(*length).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+            }
             KeySpec::Bcrypt(_) => continue,
         };
         keys.insert(name.clone(), value);
@@ -228,7 +240,9 @@ mod tests {
 
     #[test]
     fn keys_have_their_shape_and_differ_each_time() {
-        let spec = spec("name: x\nkeys:\n  user: {value: admin}\n  password: {random: 24}\n  digest: {bcrypt: password}\n  hex: {hex: 8}\n");
+        let spec = spec(
+            "name: x\nkeys:\n  user: {value: admin}\n  password: {random: 24}\n  digest: {bcrypt: password}\n  hex: {hex: 8}\n",
+        );
         let (first, second) = (generate(&spec, &BTreeMap::new()).unwrap(), generate(&spec, &BTreeMap::new()).unwrap());
         assert_eq!(first["user"], "admin");
         assert_eq!(first["password"].len(), 24);

@@ -46,12 +46,23 @@ impl Engine {
         let ours = self.persist("list what is installed", deadline, || self.cluster.ours()).await?;
         let mut claims = Vec::new();
         for (component, data) in all_data(catalog) {
-            let of = Id::new("v1", "PersistentVolumeClaim", Some(data.namespace.as_deref().unwrap_or(&component.namespace)), "");
+            let of = Id::new(
+                "v1",
+                "PersistentVolumeClaim",
+                Some(data.namespace.as_deref().unwrap_or(&component.namespace)),
+                "",
+            );
             let found = self.persist("list the claims", deadline, || self.cluster.list(&of, &data.selector)).await?;
             claims.extend(found.into_iter().map(|claim| (claim, data.holds.clone())));
         }
-        let mut removal =
-            Removal { waves: Vec::new(), definitions: Vec::new(), namespaces: Vec::new(), claims, kept_secrets: Vec::new(), delete_data };
+        let mut removal = Removal {
+            waves: Vec::new(),
+            definitions: Vec::new(),
+            namespaces: Vec::new(),
+            claims,
+            kept_secrets: Vec::new(),
+            delete_data,
+        };
         let mut waves: BTreeMap<u8, Vec<Object>> = BTreeMap::new();
         for object in ours {
             match object.kind() {
@@ -72,14 +83,26 @@ impl Engine {
         Ok(removal)
     }
 
-    pub async fn uninstall(&self, removal: &Removal, catalog: &Catalog, inventory: &mut Inventory) -> Result<(Totals, Leftovers)> {
+    pub async fn uninstall(
+        &self,
+        removal: &Removal,
+        catalog: &Catalog,
+        inventory: &mut Inventory,
+    ) -> Result<(Totals, Leftovers)> {
         let mut totals = Totals::default();
         let mut left = Leftovers::default();
         self.cancellable(self.remove(removal, catalog, inventory, &mut totals, &mut left)).await?;
         Ok((totals, left))
     }
 
-    async fn remove(&self, removal: &Removal, catalog: &Catalog, inventory: &mut Inventory, totals: &mut Totals, left: &mut Leftovers) -> Result<()> {
+    async fn remove(
+        &self,
+        removal: &Removal,
+        catalog: &Catalog,
+        inventory: &mut Inventory,
+        totals: &mut Totals,
+        left: &mut Leftovers,
+    ) -> Result<()> {
         totals.deleted += self.take_back().await?;
         inventory.phase = Phase::Uninstalling;
         self.store(inventory).await?;
@@ -115,7 +138,8 @@ impl Engine {
             gone.push(set);
         }
         let of = Id::new("argoproj.io/v1alpha1", "Application", namespace, "");
-        let applications = self.persist("list the Applications", deadline, || self.cluster.list(&of, COMPONENT_LABEL)).await?;
+        let applications =
+            self.persist("list the Applications", deadline, || self.cluster.list(&of, COMPONENT_LABEL)).await?;
         for application in &applications {
             let id = application.id();
             let patch = json!({"metadata": {"finalizers": null}});
@@ -163,7 +187,8 @@ impl Engine {
             for claim in self.persist("list the claims", deadline, || self.cluster.list(&of, &data.selector)).await? {
                 let claim = claim.id();
                 let patch = json!({"metadata": {"ownerReferences": null}});
-                self.persist(&format!("release {claim}"), deadline, || self.cluster.merge_patch(&claim, &patch)).await?;
+                self.persist(&format!("release {claim}"), deadline, || self.cluster.merge_patch(&claim, &patch))
+                    .await?;
             }
         }
         Ok(())
@@ -173,7 +198,12 @@ impl Engine {
         let deadline = Instant::now() + GONE_WITHIN;
         let mut gone = 0;
         for (component, data) in all_data(catalog).filter(|(component, _)| component.wave == wave) {
-            let of = Id::new("v1", "PersistentVolumeClaim", Some(data.namespace.as_deref().unwrap_or(&component.namespace)), "");
+            let of = Id::new(
+                "v1",
+                "PersistentVolumeClaim",
+                Some(data.namespace.as_deref().unwrap_or(&component.namespace)),
+                "",
+            );
             let claims = self.persist("list the claims", deadline, || self.cluster.list(&of, &data.selector)).await?;
             gone += self.delete_all(&claims).await?;
         }
@@ -250,7 +280,8 @@ impl Engine {
                     continue;
                 }
                 let of = Id::new(&leftover.api_version, &leftover.kind, None, "");
-                let all = self.persist(&format!("list {}", leftover.kind), deadline, || self.cluster.list(&of, "")).await?;
+                let all =
+                    self.persist(&format!("list {}", leftover.kind), deadline, || self.cluster.list(&of, "")).await?;
                 found.extend(all.into_iter().filter(|object| object.name() == leftover.name));
             }
         }
@@ -262,11 +293,13 @@ impl Engine {
         let deadline = Instant::now() + GONE_WITHIN;
         let mut empty = Vec::new();
         for definition in &removal.definitions {
-            let instances = self.persist("list custom resources", deadline, || self.cluster.instances(definition)).await?;
+            let instances =
+                self.persist("list custom resources", deadline, || self.cluster.instances(definition)).await?;
             match instances.first() {
                 None => empty.push(definition.clone()),
                 Some(first) => {
-                    let reason = format!("{} of its objects are somebody else's, such as {}", instances.len(), first.id());
+                    let reason =
+                        format!("{} of its objects are somebody else's, such as {}", instances.len(), first.id());
                     left.kept.push((definition.id(), reason));
                 }
             }
@@ -278,7 +311,8 @@ impl Engine {
         if !removal.delete_data {
             left.kept.extend(removal.claims.iter().map(|(claim, holds)| (claim.id(), format!("holds {holds}"))));
         }
-        left.kept.extend(removal.kept_secrets.iter().map(|secret| (secret.id(), "opens the data that is kept".to_owned())));
+        left.kept
+            .extend(removal.kept_secrets.iter().map(|secret| (secret.id(), "opens the data that is kept".to_owned())));
     }
 
     /// Namespaces that hold nothing of others. One that was there before platctl only loses its labels.
@@ -292,8 +326,11 @@ impl Engine {
                 own = Some(namespace.clone());
                 continue;
             }
-            let contents = self.persist(&format!("list the contents of {id}"), deadline, || self.cluster.contents(&id.name)).await?;
-            let foreign: Vec<&Object> = contents.iter().filter(|object| !is_going(object, &removal.claims, removal.delete_data)).collect();
+            let contents = self
+                .persist(&format!("list the contents of {id}"), deadline, || self.cluster.contents(&id.name))
+                .await?;
+            let foreign: Vec<&Object> =
+                contents.iter().filter(|object| !is_going(object, &removal.claims, removal.delete_data)).collect();
             if inventory.adopted.contains(&id.name) {
                 let patch = json!({"metadata": {"labels": {COMPONENT_LABEL: null}}});
                 self.persist(&format!("release {id}"), deadline, || self.cluster.merge_patch(&id, &patch)).await?;

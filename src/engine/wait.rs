@@ -28,30 +28,46 @@ struct Awaited {
     hopeless: HashMap<Id, (Instant, String)>,
     /// What each watch has seen since it was restarted.
     fresh: HashMap<usize, BTreeSet<Id>>,
+    /// Watches that have not listed all there is yet; before that, absence means nothing.
+    unlisted: BTreeSet<usize>,
 }
 
 impl Engine {
     /// Until all of `objects` that have a rule, and all that the component's `waits` name, are ready.
-    pub(super) async fn until_ready(&self, planned: &PlannedComponent, objects: &[&Object], deadline: Instant) -> Result<()> {
+    pub(super) async fn until_ready(
+        &self,
+        planned: &PlannedComponent,
+        objects: &[&Object],
+        deadline: Instant,
+    ) -> Result<()> {
         let name = &planned.component.name;
         let mut wanted: Vec<Id> = objects.iter().map(|object| object.id()).filter(is_awaited).collect();
-        let whole = objects.len() == planned.objects.len();
-        if whole {
+        if !objects.iter().all(|object| object.kind() == "CustomResourceDefinition") {
             wanted.extend(planned.component.waits.iter().cloned());
         }
         if wanted.is_empty() {
             return Ok(());
         }
         let mut watches = self.watches(planned, &wanted, deadline).await?;
-        let mut awaited = Awaited { wanted, live: BTreeMap::new(), hopeless: HashMap::new(), fresh: HashMap::new() };
+        let mut awaited = Awaited {
+            wanted,
+            live: BTreeMap::new(),
+            hopeless: HashMap::new(),
+            fresh: HashMap::new(),
+            unlisted: (0..watches.len()).collect(),
+        };
         let mut said = String::new();
         loop {
             let Some((id, reason)) = awaited.first_unready() else { return Ok(()) };
             if let Some((culprit, reason)) = awaited.given_up(self.pacing.stuck) {
                 return Err(self.diagnosed(name, &culprit, &reason, false).await);
             }
-            if reason != said {
-                self.events.send(Event::Waiting { component: name.clone(), id: Some(id.clone()), reason: reason.clone() });
+            if reason != said && awaited.unlisted.is_empty() {
+                self.events.send(Event::Waiting {
+                    component: name.clone(),
+                    id: Some(id.clone()),
+                    reason: reason.clone(),
+                });
                 said.clone_from(&reason);
             }
             let until = awaited.next_look(self.pacing.stuck).map_or(deadline, |look| look.min(deadline));
@@ -91,7 +107,8 @@ impl Engine {
         }
         let mut watches: Watches = SelectAll::new();
         for (number, (id, selector)) in sights.iter().enumerate() {
-            let watch = self.persist(&format!("watch {}", id.kind), deadline, || self.cluster.watch(id, selector)).await?;
+            let watch =
+                self.persist(&format!("watch {}", id.kind), deadline, || self.cluster.watch(id, selector)).await?;
             watches.push(Box::pin(watch.map(move |seen| (number, seen))));
         }
         Ok(watches)
@@ -109,7 +126,10 @@ impl Engine {
             Seen::Restarted => {
                 awaited.fresh.insert(watch, BTreeSet::new());
             }
-            Seen::Complete => awaited.drop_unseen(watch),
+            Seen::Complete => {
+                awaited.unlisted.remove(&watch);
+                awaited.drop_unseen(watch);
+            }
             Seen::Trouble(problem) => self.events.send(Event::Retrying {
                 what: format!("watch component `{component}`"),
                 cause: problem.message,
@@ -121,14 +141,17 @@ impl Engine {
 
     /// The error of a wait that failed, with all that can be learnt of the culprit.
     async fn diagnosed(&self, component: &str, culprit: &Id, reason: &str, timed_out: bool) -> anyhow::Error {
-        let diagnosis = tokio::time::timeout(Duration::from_secs(20), self.cluster.diagnose(culprit)).await.unwrap_or_default();
+        let diagnosis =
+            tokio::time::timeout(Duration::from_secs(20), self.cluster.diagnose(culprit)).await.unwrap_or_default();
         let mut error = anyhow!("{reason}");
         for line in diagnosis.lines().into_iter().rev() {
             error = anyhow!(line).context(error);
         }
         let what = if timed_out { "is not ready in time" } else { "does not become ready" };
         let error = error.context(format!("{culprit} {what}"));
-        let hint = format!("mend the cause, then run the same command again: it goes on where it stopped; `platctl status` shows component `{component}`");
+        let hint = format!(
+            "mend the cause, then run the same command again: it goes on where it stopped; `platctl status` shows component `{component}`"
+        );
         match Err::<(), _>(error).hint(hint) {
             Err(error) => error,
             Ok(()) => anyhow!("unreachable"),
@@ -146,7 +169,7 @@ impl Awaited {
         if is_awaited(&id) && id.namespace.is_some() {
             let behind = self.pods().find_map(|(pod, object)| match judge(pod, Some(object)) {
                 Verdict::Ready => None,
-                Verdict::Waiting(why) | Verdict::Failed(why) => Some(format!("{pod}: {why}")),
+                Verdict::Waiting(why) | Verdict::Failed(why) => Some(why),
             });
             if let Some(behind) = behind {
                 return Some((id, format!("{reason}; {behind}")));

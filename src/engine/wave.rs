@@ -17,7 +17,13 @@ use crate::object::Object;
 use crate::plan::{Plan, PlannedComponent, Wave};
 
 impl Engine {
-    pub(super) async fn wave(&self, wave: &Wave, plan: &Plan, inventory: &Inventory, totals: &mut Totals) -> Result<()> {
+    pub(super) async fn wave(
+        &self,
+        wave: &Wave,
+        plan: &Plan,
+        inventory: &Inventory,
+        totals: &mut Totals,
+    ) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(wave.timeout);
         let totals = std::sync::Mutex::new(totals);
         let count = |change: Change| {
@@ -35,9 +41,9 @@ impl Engine {
             let count = &count;
             async move {
                 self.needs(planned, wave, ready.subscribe()).await;
-                self.component(planned, plan, inventory, deadline, count)
-                    .await
-                    .with_context(|| format!("component `{}` in wave {} ({})", planned.component.name, wave.number, wave.name))?;
+                self.component(planned, plan, inventory, deadline, count).await.with_context(|| {
+                    format!("component `{}` in wave {} ({})", planned.component.name, wave.number, wave.name)
+                })?;
                 ready.send_modify(|ready| {
                     ready.insert(planned.component.name.clone());
                 });
@@ -45,11 +51,20 @@ impl Engine {
             }
         });
         // The first failure ends the wave: what the others were waiting for is there again on the next run.
-        future::try_join_all(components).await.map(drop).hint("run the same command again once the cause is gone: it goes on where it stopped")
+        future::try_join_all(components)
+            .await
+            .map(drop)
+            .hint("run the same command again once the cause is gone: it goes on where it stopped")
     }
 
     /// CRDs of the whole wave, so that no component meets a kind of another that is not served yet.
-    async fn definitions(&self, wave: &Wave, inventory: &Inventory, deadline: Instant, count: &(dyn Fn(Change) + Sync)) -> Result<()> {
+    async fn definitions(
+        &self,
+        wave: &Wave,
+        inventory: &Inventory,
+        deadline: Instant,
+        count: &(dyn Fn(Change) + Sync),
+    ) -> Result<()> {
         for planned in &wave.components {
             let definitions: Vec<&Object> =
                 planned.objects.iter().filter(|object| object.kind() == "CustomResourceDefinition").collect();
@@ -88,14 +103,13 @@ impl Engine {
         count: &(dyn Fn(Change) + Sync),
     ) -> Result<()> {
         let name = planned.component.name.clone();
-        let objects: Vec<&Object> = planned.objects.iter().collect();
-        self.events.send(Event::ComponentStarted { component: name.clone(), objects: objects.len() });
-        let rest: Vec<&Object> = objects.iter().copied().filter(|object| object.kind() != "CustomResourceDefinition").collect();
-        let (namespaces, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|object| object.kind() == "Namespace");
-        self.apply_all(planned, &namespaces, inventory, deadline, count).await?;
+        // CRDs are there already, for the whole wave.
+        let rest: Vec<&Object> =
+            planned.objects.iter().filter(|object| object.kind() != "CustomResourceDefinition").collect();
+        self.events.send(Event::ComponentStarted { component: name.clone(), objects: rest.len() });
         self.secrets(&planned.component, &plan.profile, deadline).await?;
         self.apply_all(planned, &rest, inventory, deadline, count).await?;
-        self.until_ready(planned, &objects, deadline).await?;
+        self.until_ready(planned, &rest, deadline).await?;
         self.probes(planned, deadline).await?;
         self.events.send(Event::ComponentReady { component: name });
         Ok(())
@@ -147,8 +161,9 @@ impl Engine {
     /// Dry-run creates until each is admitted: the proof that a webhook answers, which no object's status gives.
     async fn probes(&self, planned: &PlannedComponent, deadline: Instant) -> Result<()> {
         for probe in &planned.component.probes {
-            let object = Object::new(probe.create.clone())
-                .map_err(|missing| anyhow::anyhow!("component.yaml of `{}`: probe: {missing}", planned.component.name))?;
+            let object = Object::new(probe.create.clone()).map_err(|missing| {
+                anyhow::anyhow!("component.yaml of `{}`: probe: {missing}", planned.component.name)
+            })?;
             let mut delays = self.pacing.retry.delays();
             let mut last = String::new();
             loop {

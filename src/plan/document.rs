@@ -219,10 +219,7 @@ mod tests {
         let document = Document::parse("mine.yaml", text).unwrap();
         let shape = json!({"domain": "", "components": {"keycloak": {"enabled": true, "values": {}}}});
         let words: Vec<_> = document.mistakes(&shape).iter().map(|m| document.describe(m)).collect();
-        assert_eq!(
-            words,
-            ["mine.yaml:4: `components.keycloak.valuess`: unknown key; did you mean `values`?"]
-        );
+        assert_eq!(words, ["mine.yaml:4: `components.keycloak.valuess`: unknown key; did you mean `values`?"]);
     }
 
     #[test]

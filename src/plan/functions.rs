@@ -38,7 +38,8 @@ pub(super) const BUILT_IN: [&str; 13] =
 
 /// All functions of this module, ready for gotmpl.
 pub(super) fn all() -> FuncMap {
-    let tables = [flow::FUNCTIONS, format::FUNCTIONS, lists::FUNCTIONS, maps::FUNCTIONS, numbers::FUNCTIONS, text::FUNCTIONS];
+    let tables =
+        [flow::FUNCTIONS, format::FUNCTIONS, lists::FUNCTIONS, maps::FUNCTIONS, numbers::FUNCTIONS, text::FUNCTIONS];
     let mut functions = FuncMap::new();
     for function in tables.into_iter().flatten() {
         add(&mut functions, function);
@@ -54,7 +55,8 @@ pub(super) fn add(functions: &mut FuncMap, (name, arguments, call): &'static Fun
         }
         // These speak for the chart's author, and the ones with a sign for the language itself.
         let speaks_for_itself = matches!(*name, "required" | "fail") || name.starts_with('#');
-        call(given).map_err(|reason| TemplateError::Exec(if speaks_for_itself { reason } else { format!("{name}: {reason}") }))
+        call(given)
+            .map_err(|reason| TemplateError::Exec(if speaks_for_itself { reason } else { format!("{name}: {reason}") }))
     };
     functions.insert((*name).to_owned(), Arc::new(checked));
 }
@@ -67,7 +69,9 @@ pub(super) fn from_json(json: &Json) -> Value {
         Json::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
         Json::String(text) => text.as_str().into(),
         Json::Array(items) => list(items.iter().map(from_json)),
-        Json::Object(map) => map.iter().map(|(key, value)| (Arc::from(key.as_str()), from_json(value))).collect::<Map>().into(),
+        Json::Object(map) => {
+            map.iter().map(|(key, value)| (Arc::from(key.as_str()), from_json(value))).collect::<Map>().into()
+        }
     }
 }
 
@@ -75,10 +79,6 @@ type Map = BTreeMap<Arc<str>, Value>;
 
 fn list(items: impl IntoIterator<Item = Value>) -> Value {
     Value::List(items.into_iter().collect())
-}
-
-fn bool(value: bool) -> Outcome {
-    Ok(Value::Bool(value))
 }
 
 fn as_text(value: &Value) -> Result<&str, String> {
@@ -113,7 +113,9 @@ fn as_map(value: &Value) -> Result<&Map, String> {
 fn wrong(expected: &str, got: &Value) -> String {
     match got {
         Value::Nil => format!("expected {expected}, got nothing (nil)"),
-        Value::List(_) | Value::Map(_) | Value::Function(_) => format!("expected {expected}, got a {}", got.type_name()),
+        Value::List(_) | Value::Map(_) | Value::Function(_) => {
+            format!("expected {expected}, got a {}", got.type_name())
+        }
         scalar => format!("expected {expected}, got {} ({})", show(scalar), scalar.type_name()),
     }
 }

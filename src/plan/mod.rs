@@ -60,11 +60,7 @@ pub fn build(profile: &Profile, catalog: &Catalog) -> Result<Plan> {
     Ok(plan)
 }
 
-fn plan_component(
-    profile: &Profile,
-    entry: &Entry,
-    owners: &mut BTreeMap<Id, String>,
-) -> Result<PlannedComponent> {
+fn plan_component(profile: &Profile, entry: &Entry, owners: &mut BTreeMap<Id, String>) -> Result<PlannedComponent> {
     let component = entry.component.clone();
     let release = Release { name: &component.name, namespace: &component.namespace };
     let mut objects = render::render(&entry.chart, &release, &profile.values(&component.name))?;

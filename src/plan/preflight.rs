@@ -113,7 +113,10 @@ fn permissions(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
         more => format!(" and {more} more"),
     };
     let title = format!("you may not {first}{more}");
-    vec![blocking(title, "use a context with the rights of `cluster-admin`, or ask for these: `platctl preflight -o json` lists them all")]
+    vec![blocking(
+        title,
+        "use a context with the rights of `cluster-admin`, or ask for these: `platctl preflight -o json` lists them all",
+    )]
 }
 
 fn foreign_objects(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
@@ -144,7 +147,8 @@ fn nodes(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
 
 fn capacity(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
     let usable = || facts.nodes.iter().filter(|node| node.ready && node.schedulable);
-    let (cpu, memory) = (usable().map(|node| node.cpu_millis).sum::<u64>(), usable().map(|node| node.memory_bytes).sum::<u64>());
+    let (cpu, memory) =
+        (usable().map(|node| node.cpu_millis).sum::<u64>(), usable().map(|node| node.memory_bytes).sum::<u64>());
     let wanted = requests(plan);
     let mut found = Vec::new();
     if wanted.cpu_millis > cpu && cpu > 0 {
@@ -153,7 +157,11 @@ fn capacity(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
     }
     if wanted.memory_bytes > memory && memory > 0 {
         let mebi = |bytes: u64| bytes / 1024 / 1024;
-        let title = format!("the platform requests {} MiB of memory, the nodes have {} MiB", mebi(wanted.memory_bytes), mebi(memory));
+        let title = format!(
+            "the platform requests {} MiB of memory, the nodes have {} MiB",
+            mebi(wanted.memory_bytes),
+            mebi(memory)
+        );
         found.push(blocking(title, "add a node, or lower the requests in the profile"));
     }
     found
@@ -170,7 +178,9 @@ pub fn requests(plan: &Plan) -> Requests {
     let mut sum = Requests::default();
     for (_, object) in plan.objects() {
         let (containers, replicas) = match object.kind() {
-            "Deployment" | "StatefulSet" => ("/spec/template/spec/containers", object.number("/spec/replicas").unwrap_or(1)),
+            "Deployment" | "StatefulSet" => {
+                ("/spec/template/spec/containers", object.number("/spec/replicas").unwrap_or(1))
+            }
             "DaemonSet" | "Job" => ("/spec/template/spec/containers", 1),
             "Cluster" => ("", object.number("/spec/instances").unwrap_or(1)),
             _ => continue,
@@ -204,7 +214,11 @@ pub fn millis(value: &serde_json::Value) -> u64 {
         "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1e3,
         _ => 0.0,
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "quantities are positive and far below 2^63 thousandths")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "quantities are positive and far below 2^63 thousandths"
+    )]
     let millis = (digits.parse::<f64>().unwrap_or(0.0) * factor).max(0.0) as u64;
     millis
 }
@@ -229,8 +243,12 @@ fn storage_class(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> 
 }
 
 fn secrets(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    let missing: Vec<String> =
-        plan.supplied_secrets().into_iter().filter(|id| !facts.secrets.contains(id)).map(|id| format!("{}/{}", id.namespace.clone().unwrap_or_default(), id.name)).collect();
+    let missing: Vec<String> = plan
+        .supplied_secrets()
+        .into_iter()
+        .filter(|id| !facts.secrets.contains(id))
+        .map(|id| format!("{}/{}", id.namespace.clone().unwrap_or_default(), id.name))
+        .collect();
     if missing.is_empty() {
         return Vec::new();
     }
@@ -243,7 +261,10 @@ fn repository(plan: &Plan, _: &Facts) -> Vec<(Severity, String, String)> {
         return Vec::new();
     }
     let title = format!("Argo CD will follow {}", plan.profile.repository.url);
-    vec![warning(title, "it must hold what `platctl export DIR` writes, with the same profile and flags, pushed before the handoff")]
+    vec![warning(
+        title,
+        "it must hold what `platctl export DIR` writes, with the same profile and flags, pushed before the handoff",
+    )]
 }
 
 impl Plan {
@@ -277,7 +298,9 @@ mod tests {
 
     #[test]
     fn quantities() {
-        for (text, expected) in [("250m", 250), ("2", 2000), ("0.5", 500), ("1Gi", 1024 * 1024 * 1024 * 1000), ("500M", 500_000_000_000)] {
+        for (text, expected) in
+            [("250m", 250), ("2", 2000), ("0.5", 500), ("1Gi", 1024 * 1024 * 1024 * 1000), ("500M", 500_000_000_000)]
+        {
             assert_eq!(millis(&json!(text)), expected, "{text}");
         }
         assert_eq!(millis(&json!(2)), 2000);

@@ -140,7 +140,8 @@ impl Profile {
             let mistakes = document.mistakes(&shape);
             if !mistakes.is_empty() {
                 let words: Vec<_> = mistakes.iter().map(|mistake| document.describe(mistake)).collect();
-                return Err(anyhow!("{}", words.join("\n"))).hint("`platctl profile show NAME` prints every key with its value");
+                return Err(anyhow!("{}", words.join("\n")))
+                    .hint("`platctl profile show NAME` prints every key with its value");
             }
             merge_values(&mut merged, &document.value);
         }
@@ -257,7 +258,10 @@ impl Layers<'_> {
 
     fn built_in(&self, name: &str) -> Result<Document> {
         let text = self.built_in.get(name).ok_or_else(|| {
-            anyhow!("no profile `{name}`: {}", unknown_key(name, self.built_in.keys().map(String::as_str)).replace("unknown key; ", ""))
+            anyhow!(
+                "no profile `{name}`: {}",
+                unknown_key(name, self.built_in.keys().map(String::as_str)).replace("unknown key; ", "")
+            )
         })?;
         let mut document = Document::parse(&format!("profile {name}"), text)?;
         document.value["extends"] = Value::from(name);
@@ -268,10 +272,8 @@ impl Layers<'_> {
 /// `--set a.b=c`: a path into the profile; a component's name in front stands for `components.<name>.values`. A backslash keeps a dot.
 fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
     let name = format!("--set {assignment}");
-    let (path, text) =
-        assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `path=value` is expected"))?;
-    let mut keys: Vec<String> =
-        path.replace("\\.", "\u{0}").split('.').map(|key| key.replace('\u{0}', ".")).collect();
+    let (path, text) = assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `path=value` is expected"))?;
+    let mut keys: Vec<String> = path.replace("\\.", "\u{0}").split('.').map(|key| key.replace('\u{0}', ".")).collect();
     if keys.iter().any(String::is_empty) {
         bail!("{name}: the path has an empty part");
     }

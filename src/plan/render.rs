@@ -49,9 +49,11 @@ impl Chart {
         };
         let (name, version, app_version) = (field("name")?, field("version")?, field("appVersion")?);
         ensure!(!name.is_empty(), "read Chart.yaml: `name` is missing");
-        let values = match files.contains_key("values.yaml") {
-            true => yaml::document(text(&files, "values.yaml")?).with_context(|| format!("read values.yaml of chart `{name}`"))?,
-            false => Value::Null,
+        let values = if files.contains_key("values.yaml") {
+            yaml::document(text(&files, "values.yaml")?)
+                .with_context(|| format!("read values.yaml of chart `{name}`"))?
+        } else {
+            Value::Null
         };
         let values = match values {
             Value::Null => json!({}),
@@ -104,7 +106,7 @@ pub fn texts(chart: &Chart, release: &Release, values: &Value) -> Result<BTreeMa
     let mut merged = chart.values.clone();
     merge_values(&mut merged, values);
     let sources = chart.below("templates/").map(|path| Ok((path.to_owned(), chart.text(path)?)));
-    let engine = Engine::new(&chart.name, sources.collect::<Result<_>>()?)?;
+    let engine = Engine::new(&chart.name, &sources.collect::<Result<_>>()?)?;
     let data = root(chart, release, &merged);
     let speaks = |path: &&str| {
         let file = path.rsplit('/').next().unwrap_or(path);
@@ -115,7 +117,9 @@ pub fn texts(chart: &Chart, release: &Release, values: &Value) -> Result<BTreeMa
 
 /// Merges values over others as Helm does: maps key by key, everything else replaced, null removes the key.
 pub fn merge_values(base: &mut Value, over: &Value) {
-    let (Value::Object(base), Value::Object(over)) = (base, over) else { return };
+    let (Value::Object(base), Value::Object(over)) = (base, over) else {
+        return;
+    };
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(_), Value::Null) => {
@@ -147,7 +151,8 @@ fn root(chart: &Chart, release: &Release, values: &Value) -> BTreeMap<Arc<str>, 
 fn objects_of(path: &str, text: &str, objects: &mut Vec<Object>) -> Result<()> {
     let documents = yaml::documents(text).map_err(|error| error.in_file(path, text))?;
     for (line, document) in documents {
-        let object = Object::new(document).map_err(|missing| anyhow!("{path}: the document at line {line} of the rendered text: {missing}"))?;
+        let object = Object::new(document)
+            .map_err(|missing| anyhow!("{path}: the document at line {line} of the rendered text: {missing}"))?;
         objects.push(object);
     }
     Ok(())

@@ -15,8 +15,7 @@ pub struct Schemas<'a>(HashMap<String, &'a Value>);
 /// Fails with every finding in every custom resource of the plan.
 pub fn check(plan: &Plan) -> Result<()> {
     let schemas = Schemas::of(plan.objects().map(|(_, object)| object));
-    let findings: Vec<String> =
-        plan.objects().flat_map(|(_, object)| schemas.findings(object)).collect();
+    let findings: Vec<String> = plan.objects().flat_map(|(_, object)| schemas.findings(object)).collect();
     if !findings.is_empty() {
         bail!("rendered objects do not fit their CRDs:\n{}", findings.join("\n"));
     }
@@ -146,7 +145,8 @@ mod tests {
         let crd = crd();
         let schemas = Schemas::of([&crd].into_iter());
         let thing = |spec: Value| {
-            Object::new(json!({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec})).unwrap()
+            Object::new(json!({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec}))
+                .unwrap()
         };
         assert!(schemas.findings(&thing(json!({"size": 1, "port": "http", "free": {"any": 1}}))).is_empty());
         assert_eq!(

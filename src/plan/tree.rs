@@ -12,14 +12,19 @@ use crate::plan::profile::Profile;
 /// Path in the repository → content.
 pub type Tree = BTreeMap<String, Vec<u8>>;
 
-pub fn tree(profile: &Profile, catalog: &Catalog, charts: &BTreeMap<String, BTreeMap<String, Vec<u8>>>) -> Result<Tree> {
+pub fn tree(
+    profile: &Profile,
+    catalog: &Catalog,
+    charts: &BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+) -> Result<Tree> {
     let mut tree = Tree::new();
     for entry in catalog.entries().filter(|entry| profile.is_enabled(&entry.component.name)) {
         let name = &entry.component.name;
         for (path, content) in charts.get(name).into_iter().flatten() {
             tree.insert(format!("charts/{name}/{path}"), content.clone());
         }
-        let values = serde_saphyr::to_string(&profile.values(name)).with_context(|| format!("write the values of `{name}`"))?;
+        let values =
+            serde_saphyr::to_string(&profile.values(name)).with_context(|| format!("write the values of `{name}`"))?;
         tree.insert(format!("values/{name}.yaml"), values.into_bytes());
     }
     let mut bootstrap = String::new();

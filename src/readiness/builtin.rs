@@ -53,7 +53,11 @@ pub(super) fn stateful_set(object: &Object) -> Verdict {
     }
     let by_hand = object.text("/spec/updateStrategy/type") == Some("OnDelete");
     let revision = |field: &str| object.text(&format!("/status/{field}"));
-    if !by_hand && wanted > 0 && revision("updateRevision").is_some() && revision("currentRevision") != revision("updateRevision") {
+    if !by_hand
+        && wanted > 0
+        && revision("updateRevision").is_some()
+        && revision("currentRevision") != revision("updateRevision")
+    {
         return Waiting(format!("{} of {wanted} replicas are of the new version", count("updatedReplicas")));
     }
     Ready
@@ -134,13 +138,17 @@ pub(super) fn webhooks(object: &Object) -> Verdict {
     });
     match without {
         None => Ready,
-        Some(webhook) => {
-            Waiting(format!("its controller has not written the caBundle of `{}` yet", webhook["name"].as_str().unwrap_or_default()))
-        }
+        Some(webhook) => Waiting(format!(
+            "its controller has not written the caBundle of `{}` yet",
+            webhook["name"].as_str().unwrap_or_default()
+        )),
     }
 }
 
 /// The first of these containers' statuses that a rule has something to say of.
-pub(super) fn first<'a, T>(statuses: impl IntoIterator<Item = &'a Value>, rule: impl Fn(&Value) -> Option<T>) -> Option<T> {
+pub(super) fn first<'a, T>(
+    statuses: impl IntoIterator<Item = &'a Value>,
+    rule: impl Fn(&Value) -> Option<T>,
+) -> Option<T> {
     statuses.into_iter().find_map(rule)
 }

@@ -31,7 +31,9 @@ fn rule(group: &str, kind: &str) -> Option<Rule> {
         ("", "Namespace") => builtin::namespace,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => builtin::definition,
         ("apiregistration.k8s.io", "APIService") => builtin::api_service,
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => builtin::webhooks,
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            builtin::webhooks
+        }
         ("postgresql.cnpg.io", "Cluster") => platform::cluster,
         ("argoproj.io", "Application") => platform::application,
         ("argoproj.io", "ApplicationSet") => platform::application_set,
@@ -53,7 +55,8 @@ pub fn judge(id: &Id, object: Option<&Object>) -> Verdict {
         return Verdict::Waiting(format!("{id} is being deleted"));
     }
     let Some(rule) = rule(id.group(), &id.kind) else { return Verdict::Ready };
-    if let (Some(generation), Some(observed)) = (object.number("/metadata/generation"), object.number("/status/observedGeneration"))
+    if let (Some(generation), Some(observed)) =
+        (object.number("/metadata/generation"), object.number("/status/observedGeneration"))
         && observed < generation
     {
         return Verdict::Waiting(format!("{id}: its controller has not seen the latest change yet"));

@@ -9,8 +9,14 @@ use Verdict::{Failed, Ready, Waiting};
 /// `CloudNativePG`: the phase decides, not the pods, as no Service has an endpoint before the primary is promoted.
 pub(super) fn cluster(object: &Object) -> Verdict {
     const HEALTHY: &str = "Cluster in healthy state";
-    const HOPELESS: [&str; 3] = ["Cluster is unrecoverable and needs manual intervention", "Invalid cluster definition", "Unable to create required cluster objects"];
-    let Some(phase) = object.text("/status/phase") else { return Waiting("the operator has not seen it yet".to_owned()) };
+    const HOPELESS: [&str; 3] = [
+        "Cluster is unrecoverable and needs manual intervention",
+        "Invalid cluster definition",
+        "Unable to create required cluster objects",
+    ];
+    let Some(phase) = object.text("/status/phase") else {
+        return Waiting("the operator has not seen it yet".to_owned());
+    };
     let words = match object.text("/status/phaseReason").filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("{phase}: {reason}"),
         None => phase.to_owned(),
@@ -28,7 +34,11 @@ pub(super) fn cluster(object: &Object) -> Verdict {
     }
     let (current, target) = (object.text("/status/currentPrimary"), object.text("/status/targetPrimary"));
     if current.is_none() || current != target {
-        return Waiting(format!("the primary is {}, it is to be {}", current.unwrap_or("none"), target.unwrap_or("none")));
+        return Waiting(format!(
+            "the primary is {}, it is to be {}",
+            current.unwrap_or("none"),
+            target.unwrap_or("none")
+        ));
     }
     Ready
 }
@@ -40,7 +50,10 @@ pub(super) fn application(object: &Object) -> Verdict {
     if sync == "Synced" && health == "Healthy" {
         return Ready;
     }
-    let error = object.items("/status/conditions").iter().find(|condition| condition["type"].as_str().is_some_and(|kind| kind.ends_with("Error")));
+    let error = object
+        .items("/status/conditions")
+        .iter()
+        .find(|condition| condition["type"].as_str().is_some_and(|kind| kind.ends_with("Error")));
     let message = error
         .and_then(|condition| condition["message"].as_str())
         .or_else(|| object.text("/status/operationState/message"))

@@ -9,8 +9,14 @@ use crate::object::Object;
 use Verdict::{Failed, Ready, Waiting};
 
 /// Waiting reasons that need somebody to change something. Whether they persist is the engine's question.
-const HOPELESS: [&str; 6] =
-    ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CrashLoopBackOff", "CreateContainerError", "RunContainerError"];
+const HOPELESS: [&str; 6] = [
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CrashLoopBackOff",
+    "CreateContainerError",
+    "RunContainerError",
+];
 
 pub(super) fn pod(object: &Object) -> Verdict {
     match object.text("/status/phase") {
@@ -26,7 +32,8 @@ pub(super) fn pod(object: &Object) -> Verdict {
         // A claim that is still being bound looks the same for a moment; the engine gives it that moment.
         return if scheduled.reason == "Unschedulable" { Failed(words) } else { Waiting(words) };
     }
-    let statuses = || object.items("/status/initContainerStatuses").iter().chain(object.items("/status/containerStatuses"));
+    let statuses =
+        || object.items("/status/initContainerStatuses").iter().chain(object.items("/status/containerStatuses"));
     if let Some(words) = first(statuses(), hopeless) {
         return Failed(words);
     }
@@ -35,7 +42,8 @@ pub(super) fn pod(object: &Object) -> Verdict {
 
 fn failed_words(object: &Object) -> String {
     let statuses = object.items("/status/containerStatuses").iter();
-    let exit = first(statuses, |status| status.pointer("/state/terminated").map(|ended| exit_words(name(status), ended)));
+    let exit =
+        first(statuses, |status| status.pointer("/state/terminated").map(|ended| exit_words(name(status), ended)));
     exit.or_else(|| object.text("/status/message").map(str::to_owned))
         .or_else(|| object.text("/status/reason").map(str::to_owned))
         .unwrap_or_else(|| "it failed".to_owned())
@@ -68,7 +76,9 @@ fn hopeless(status: &Value) -> Option<String> {
 }
 
 fn pending(status: &Value) -> Option<String> {
-    if status["ready"].as_bool().unwrap_or(false) || status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) == Some(0) {
+    if status["ready"].as_bool().unwrap_or(false)
+        || status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) == Some(0)
+    {
         return None;
     }
     let name = name(status);

@@ -77,7 +77,8 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
         Event::Waiting { component, reason, .. } => format!("  {component}: waiting: {reason}"),
         Event::Retrying { what, cause, attempt, after_ms } => {
             // The first attempts of what passes by itself are no news.
-            return (verbose || *attempt > 2).then(|| format!("  retrying: {what}: {cause} (attempt {attempt}, again in {after_ms} ms)"));
+            return (verbose || *attempt > 2)
+                .then(|| format!("  retrying: {what}: {cause} (attempt {attempt}, again in {after_ms} ms)"));
         }
         Event::ComponentReady { component } => format!("  {component}: ready"),
         Event::WaveReady { wave, name } => format!("wave {wave} ({name}): done"),
@@ -100,7 +101,9 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
             None => "interrupted".to_owned(),
         },
         Event::Finished { action, created, configured, unchanged, deleted, next } => {
-            let mut text = format!("{action}: done: {created} created, {configured} configured, {unchanged} unchanged, {deleted} deleted");
+            let mut text = format!(
+                "{action}: done: {created} created, {configured} configured, {unchanged} unchanged, {deleted} deleted"
+            );
             for line in next {
                 text += &format!("\n  {}: {}", line.label, line.value);
             }

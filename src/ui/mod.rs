@@ -113,7 +113,9 @@ impl Ui {
     /// Asks on the terminal. Anything but yes, the end of input included, is no. Without a terminal it is an error that names the flag.
     pub fn confirm(&self, question: &str) -> Result<bool> {
         if self.mode == Mode::Json || !std::io::stdin().is_terminal() {
-            return Err(anyhow!("there is no terminal to ask on")).hint("say `--yes` to go on without being asked").exit(code::USAGE);
+            return Err(anyhow!("there is no terminal to ask on"))
+                .hint("say `--yes` to go on without being asked")
+                .exit(code::USAGE);
         }
         let _ = write!(std::io::stderr(), "{question} [y/N] ");
         let _ = std::io::stderr().flush();

@@ -37,7 +37,8 @@ impl Progress {
     }
 
     fn style(&self, colored: &str, plain: &str) -> ProgressStyle {
-        ProgressStyle::with_template(if self.color { colored } else { plain }).unwrap_or_else(|_| ProgressStyle::default_bar())
+        ProgressStyle::with_template(if self.color { colored } else { plain })
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
     }
 
     fn component(&mut self, name: &str, message: &str) {
@@ -63,7 +64,10 @@ impl Progress {
         self.current = Some(wave);
         let length = self.waves.get(&wave).map_or(0, |(_, bar)| bar.length().unwrap_or(0));
         let bar = self.bars.add(ProgressBar::new(length));
-        bar.set_style(self.style("{prefix:20.bold} {bar:30.green} {pos}/{len}  {elapsed}", "{prefix:20} {bar:30} {pos}/{len}  {elapsed}"));
+        bar.set_style(self.style(
+            "{prefix:20.bold} {bar:30.green} {pos}/{len}  {elapsed}",
+            "{prefix:20} {bar:30} {pos}/{len}  {elapsed}",
+        ));
         bar.set_prefix(format!("{wave} {name}"));
         bar.enable_steady_tick(TICK);
         self.waves.insert(wave, (name.to_owned(), bar));

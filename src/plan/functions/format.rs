@@ -30,12 +30,21 @@ pub(in crate::plan) fn show(value: &Value) -> String {
 /// A float in Go's shortest form: 1000000 is `1e+06`, as every user of Helm finds out once.
 pub(super) fn float(number: f64) -> String {
     if !number.is_finite() {
-        return if number.is_nan() { "NaN" } else if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{number:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..6).contains(&exponent) => format!("{digits}e{}{:02}", sign(exponent), exponent.abs()),
+        Ok(exponent) if !(-4..6).contains(&exponent) => {
+            format!("{digits}e{}{:02}", sign(exponent), exponent.abs())
+        }
         _ => number.to_string(),
     }
 }
@@ -82,6 +91,12 @@ fn is_printable(char: char) -> bool {
         '\0'..='\x7f' => false,
         char => ['a', char].iter().collect::<String>().escape_debug().nth(1) == Some(char),
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The values that are there, each written in a way, with a space between them.

@@ -2,7 +2,7 @@
 
 use gotmpl::Value;
 
-use super::{Function, MANY, Outcome, as_list, as_text, bool, list, numbers, show};
+use super::{Function, MANY, Outcome, as_list, as_text, list, numbers, show};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     ("list", 0..=MANY, |a| Ok(list(a.iter().cloned()))),
@@ -14,9 +14,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ("first", 1..=1, |a| Ok(as_list(&a[0])?.first().cloned().unwrap_or(Value::Nil))),
     ("last", 1..=1, |a| Ok(as_list(&a[0])?.last().cloned().unwrap_or(Value::Nil))),
     ("has", 2..=2, |a| match &a[1] {
-        Value::Nil => bool(false),
+        Value::Nil => Ok(Value::Bool(false)),
         // As in Go, the number 1 of a template is not among the numbers of the values, which are floats.
-        items => bool(as_list(items)?.contains(&a[0])),
+        items => Ok(Value::Bool(as_list(items)?.contains(&a[0]))),
     }),
     ("uniq", 1..=1, |a| {
         let mut unique: Vec<Value> = Vec::new();
@@ -48,10 +48,13 @@ fn slice(a: &[Value]) -> Outcome {
         return Ok(Value::Nil);
     }
     let bound = |at: usize, otherwise: usize| {
-        a.get(at).map_or(Ok(otherwise), |bound| usize::try_from(numbers::cast(bound)).map_err(|_| "a bound is negative".to_owned()))
+        a.get(at).map_or(Ok(otherwise), |bound| {
+            usize::try_from(numbers::cast(bound)).map_err(|_| "a bound is negative".to_owned())
+        })
     };
     let (start, end) = (bound(1, 0)?, bound(2, items.len())?);
-    let part = items.get(start..end).ok_or_else(|| format!("{start} to {end} is not within the list of {}", items.len()))?;
+    let part =
+        items.get(start..end).ok_or_else(|| format!("{start} to {end} is not within the list of {}", items.len()))?;
     Ok(list(part.iter().cloned()))
 }
 

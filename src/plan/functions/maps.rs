@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gotmpl::Value;
 
-use super::{Function, MANY, Map, Outcome, as_map, as_text, bool, list, show};
+use super::{Function, MANY, Map, Outcome, as_map, as_text, list, show};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     ("dict", 0..=MANY, |a| {
@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         map.insert(as_text(&a[1])?.into(), a[2].clone());
         Ok(map.into())
     }),
-    ("hasKey", 2..=2, |a| bool(as_map(&a[0])?.contains_key(as_text(&a[1])?))),
+    ("hasKey", 2..=2, |a| Ok(Value::Bool(as_map(&a[0])?.contains_key(as_text(&a[1])?)))),
     // Go's maps have no order; sorted is one of the orders Helm may come up with.
     ("keys", 0..=MANY, |a| {
         let maps = a.iter().map(as_map).collect::<Result<Vec<_>, _>>()?;

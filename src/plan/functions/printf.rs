@@ -6,10 +6,11 @@ use std::str::Chars;
 
 use gotmpl::Value;
 
-use super::format::{float, quote, show, sign};
+use super::format::{float, hex, quote, show, sign};
 
 /// What stands between `%` and the verb.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the notation")]
 struct Layout {
     left: bool,
     plus: bool,
@@ -33,20 +34,14 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, String
         match chars.next() {
             None => written.push_str("%!(NOVERB)"),
             Some('%') => written.push('%'),
-            Some(verb) if !"vsqdxXtfeg".contains(verb) => return Err(format!("the verb `%{verb}` is not available")),
-            Some(verb) => match arguments.next() {
-                None => written.push_str(&format!("%!{verb}(MISSING)")),
-                Some(Value::Nil) if verb == 'v' => written.push_str(&layout.pad("<nil>")),
-                Some(Value::Nil) => written.push_str(&format!("%!{verb}(<nil>)")),
-                Some(value) => written.push_str(&layout.write(verb, value)),
-            },
+            Some(verb) if !"vsqdxXtfeg".contains(verb) => {
+                return Err(format!("the verb `%{verb}` is not available"));
+            }
+            Some(verb) => written.push_str(&layout.fill(verb, arguments.next())),
         }
     }
     let extra: Vec<String> = arguments.map(|value| format!("{}={}", type_of(value), show(value))).collect();
-    if !extra.is_empty() {
-        written.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
-    }
-    Ok(written)
+    Ok(if extra.is_empty() { written } else { format!("{written}%!(EXTRA {})", extra.join(", ")) })
 }
 
 impl Layout {
@@ -66,6 +61,16 @@ impl Layout {
         layout
     }
 
+    /// What a verb becomes with its argument, if there is one.
+    fn fill(&self, verb: char, argument: Option<&Value>) -> String {
+        match argument {
+            None => format!("%!{verb}(MISSING)"),
+            Some(Value::Nil) if verb == 'v' => self.pad("<nil>"),
+            Some(Value::Nil) => format!("%!{verb}(<nil>)"),
+            Some(value) => self.write(verb, value),
+        }
+    }
+
     fn write(&self, verb: char, value: &Value) -> String {
         match (verb, value) {
             (_, Value::List(items)) => {
@@ -74,19 +79,29 @@ impl Layout {
             }
             (_, Value::Map(map)) => {
                 let entry = |(key, value): (_, &Value)| {
-                    format!("{}:{}", self.write(verb, &Value::String(std::sync::Arc::clone(key))), self.write_inside(verb, value))
+                    format!(
+                        "{}:{}",
+                        self.write(verb, &Value::String(std::sync::Arc::clone(key))),
+                        self.write_inside(verb, value)
+                    )
                 };
                 format!("map[{}]", map.iter().map(entry).collect::<Vec<_>>().join(" "))
             }
             ('v' | 's', Value::String(text)) => self.pad(&self.cut(text)),
             ('q', Value::String(text)) => self.pad(&quote(&self.cut(text))),
-            ('x', Value::String(text)) => self.pad(&text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()),
-            ('X', Value::String(text)) => self.pad(&text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>()),
+            ('x', Value::String(text)) => self.pad(&hex(text.as_bytes())),
+            ('X', Value::String(text)) => self.pad(&hex(text.as_bytes()).to_uppercase()),
             ('v' | 't', Value::Bool(value)) => self.pad(&value.to_string()),
             ('v' | 'd', Value::Int(number)) => self.number(*number < 0, &number.unsigned_abs().to_string()),
-            ('x', Value::Int(number)) => self.number(*number < 0, &self.hex(&format!("{:x}", number.unsigned_abs()), "0x")),
-            ('X', Value::Int(number)) => self.number(*number < 0, &self.hex(&format!("{:X}", number.unsigned_abs()), "0X")),
-            ('v' | 'f' | 'e' | 'g', Value::Float(number)) => self.number(number.is_sign_negative(), &self.float(verb, number.abs())),
+            ('x', Value::Int(number)) => {
+                self.number(*number < 0, &self.prefixed(&format!("{:x}", number.unsigned_abs()), "0x"))
+            }
+            ('X', Value::Int(number)) => {
+                self.number(*number < 0, &self.prefixed(&format!("{:X}", number.unsigned_abs()), "0X"))
+            }
+            ('v' | 'f' | 'e' | 'g', Value::Float(number)) => {
+                self.number(number.is_sign_negative(), &self.float(verb, number.abs()))
+            }
             (verb, value) => format!("%!{verb}({}={})", type_of(value), show(value)),
         }
     }
@@ -95,7 +110,7 @@ impl Layout {
         if matches!(value, Value::Nil) { "<nil>".to_owned() } else { self.write(verb, value) }
     }
 
-    fn hex(&self, digits: &str, prefix: &str) -> String {
+    fn prefixed(&self, digits: &str, prefix: &str) -> String {
         format!("{}{digits}", if self.sharp { prefix } else { "" })
     }
 
@@ -125,7 +140,11 @@ impl Layout {
     }
 
     fn pad(&self, text: &str) -> String {
-        if self.left { format!("{text:<width$}", width = self.width) } else { format!("{text:>width$}", width = self.width) }
+        if self.left {
+            format!("{text:<width$}", width = self.width)
+        } else {
+            format!("{text:>width$}", width = self.width)
+        }
     }
 }
 
@@ -150,7 +169,13 @@ fn general(number: f64, precision: usize) -> String {
     let written = exponential(number, precision - 1);
     let (digits, exponent) = written.split_once('e').unwrap_or((&written, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    let short = |digits: &str| if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits.to_owned() };
+    let short = |digits: &str| {
+        if digits.contains('.') {
+            digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            digits.to_owned()
+        }
+    };
     match usize::try_from(exponent) {
         Ok(whole) if whole < precision => short(&format!("{number:.*}", precision - 1 - whole)),
         Err(_) if exponent >= -4 => short(&format!("{number:.*}", precision - 1 + exponent.unsigned_abs() as usize)),

@@ -45,7 +45,8 @@ impl Allowed {
             if char == ' ' && previous.is_some_and(is_break) {
                 allowed = Self { plain: false, single: false, ..allowed };
             }
-            let comment = char == '#' && previous.is_none_or(|char| is_break(char) || matches!(char, ' ' | '\t' | '\0'));
+            let comment =
+                char == '#' && previous.is_none_or(|char| is_break(char) || matches!(char, ' ' | '\t' | '\0'));
             if is_break(char) || comment {
                 allowed.plain = false;
             }
@@ -60,10 +61,11 @@ fn is_indicator(text: &str) -> bool {
     let blank = |char: Option<char>| char.is_none_or(|char| matches!(char, ' ' | '\t'));
     let mut chars = text.chars();
     let at_start = match chars.next() {
-        None => false,
-        Some(' ' | '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`') => true,
+        Some(' ' | '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`') => {
+            true
+        }
         Some('?' | ':' | '-') => blank(chars.next()),
-        Some(_) => false,
+        _ => false,
     };
     let colon = text.match_indices(':').any(|(at, _)| blank(text[at + 1..].chars().next()));
     at_start || colon || text.starts_with("---") || text.starts_with("...") || text.ends_with(' ')
@@ -184,7 +186,9 @@ fn is_date(text: &str) -> bool {
     let year = parts.next().filter(|year| year.len() == 4).and_then(|year| digits(year, 4));
     let month = parts.next().and_then(|month| digits(month, 2));
     let day = parts.next().and_then(|day| digits(day, 2));
-    let (Some(year), Some(month), Some(day)) = (year, month, day) else { return false };
+    let (Some(year), Some(month), Some(day)) = (year, month, day) else {
+        return false;
+    };
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         2 => 28 + u32::from(leap),
@@ -206,7 +210,9 @@ fn is_time(text: &str) -> bool {
         Some("Z") => !text.starts_with(' '),
         Some(offset) => {
             let offset = offset[1..].split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
-            let within = |(hour, minute)| digits(hour, 2).is_some_and(|hour| hour <= 24) && digits(minute, 2).is_some_and(|minute| minute < 60);
+            let within = |(hour, minute)| {
+                digits(hour, 2).is_some_and(|hour| hour <= 24) && digits(minute, 2).is_some_and(|minute| minute < 60)
+            };
             !text.starts_with(' ') && offset.is_some_and(within)
         }
     };
@@ -227,7 +233,8 @@ fn is_base_60(text: &str) -> bool {
     let (number, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
     let mut parts = number.split(':');
     let number_like = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
-    let first = parts.next().is_some_and(|part| part.starts_with(|first: char| first.is_ascii_digit()) && number_like(part));
+    let first =
+        parts.next().is_some_and(|part| part.starts_with(|first: char| first.is_ascii_digit()) && number_like(part));
     let rest: Vec<bool> = parts.map(|part| digits(part, 2).is_some_and(|part| part < 60)).collect();
     first && !rest.is_empty() && rest.iter().all(|fits| *fits) && number_like(fraction)
 }

@@ -3,7 +3,7 @@
 use gotmpl::Value;
 use regex::Regex;
 
-use super::{Function, MANY, Outcome, as_int, as_size, as_text, bool, show};
+use super::{Function, MANY, Outcome, as_int, as_size, as_text, show};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     ("trim", 1..=1, |a| Ok(as_text(&a[0])?.trim().into())),
@@ -21,12 +21,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ("title", 1..=1, |a| Ok(title(as_text(&a[0])?).into())),
     ("nospace", 1..=1, |a| Ok(as_text(&a[0])?.split_whitespace().collect::<String>().into())),
     ("replace", 3..=3, |a| Ok(as_text(&a[2])?.replace(as_text(&a[0])?, as_text(&a[1])?).into())),
-    ("contains", 2..=2, |a| bool(as_text(&a[1])?.contains(as_text(&a[0])?))),
-    ("hasPrefix", 2..=2, |a| bool(as_text(&a[1])?.starts_with(as_text(&a[0])?))),
-    ("hasSuffix", 2..=2, |a| bool(as_text(&a[1])?.ends_with(as_text(&a[0])?))),
+    ("contains", 2..=2, |a| Ok(Value::Bool(as_text(&a[1])?.contains(as_text(&a[0])?)))),
+    ("hasPrefix", 2..=2, |a| Ok(Value::Bool(as_text(&a[1])?.starts_with(as_text(&a[0])?)))),
+    ("hasSuffix", 2..=2, |a| Ok(Value::Bool(as_text(&a[1])?.ends_with(as_text(&a[0])?)))),
     ("regexMatch", 2..=2, |a| {
         let pattern = Regex::new(as_text(&a[0])?).map_err(|error| error.to_string())?;
-        bool(pattern.is_match(as_text(&a[1])?))
+        Ok(Value::Bool(pattern.is_match(as_text(&a[1])?)))
     }),
     ("indent", 2..=2, |a| Ok(indent(as_size(&a[0])?, as_text(&a[1])?).into())),
     ("nindent", 2..=2, |a| Ok(format!("\n{}", indent(as_size(&a[0])?, as_text(&a[1])?)).into())),
@@ -63,7 +63,9 @@ fn single(char: char, mut changed: impl ExactSizeIterator<Item = char>) -> char 
 }
 
 fn title(text: &str) -> String {
-    let separates = |char: char| if char.is_ascii() { !char.is_ascii_alphanumeric() && char != '_' } else { char.is_whitespace() };
+    let separates = |char: char| {
+        if char.is_ascii() { !char.is_ascii_alphanumeric() && char != '_' } else { char.is_whitespace() }
+    };
     let mut at_start = true;
     let capital = |char: char| {
         let written = if at_start { upper(char) } else { char };

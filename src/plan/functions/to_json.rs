@@ -36,10 +36,16 @@ fn string(text: &str) -> String {
             '\t' => written.push_str("\\t"),
             '\x08' => written.push_str("\\b"),
             '\x0c' => written.push_str("\\f"),
-            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => written.push_str(&format!("\\u{:04x}", u32::from(char))),
+            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                written.push_str(&escape(char));
+            }
             char => written.push(char),
         }
     }
     written.push('"');
     written
+}
+
+fn escape(char: char) -> String {
+    format!("\\u{:04x}", u32::from(char))
 }

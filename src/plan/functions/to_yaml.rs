@@ -69,8 +69,12 @@ impl Page {
             }
             self.put(':');
             match &map[key] {
-                Value::Map(below) if simple && !below.is_empty() => self.map(below, indent + 2, false),
-                Value::List(below) if simple && !below.is_empty() => self.list(below, indent, false),
+                Value::Map(below) if simple && !below.is_empty() => {
+                    self.map(below, indent + 2, false);
+                }
+                Value::List(below) if simple && !below.is_empty() => {
+                    self.list(below, indent, false);
+                }
                 below => {
                     self.put(' ');
                     self.node(below, indent + 2, true);
@@ -132,7 +136,9 @@ fn sorted(map: &Map) -> Vec<&Arc<str>> {
 
 fn natural(a: &str, b: &str) -> Ordering {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) else { return a.len().cmp(&b.len()) };
+    let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) else {
+        return a.len().cmp(&b.len());
+    };
     match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
         (true, true) => return a[at].cmp(&b[at]),
         (true, false) => return Ordering::Greater,
@@ -144,7 +150,9 @@ fn natural(a: &str, b: &str) -> Ordering {
     let begun = (a[at] == '0' || b[at] == '0') && before.into_iter().any(|digit| *digit != '0');
     let number = |chars: &[char]| {
         let digits = chars[at..].iter().map_while(|char| char.to_digit(10));
-        digits.fold((i64::from(begun), 0), |(number, length), digit| (number.wrapping_mul(10).wrapping_add(i64::from(digit)), length + 1))
+        digits.fold((i64::from(begun), 0), |(number, length), digit| {
+            (number.wrapping_mul(10).wrapping_add(i64::from(digit)), length + 1)
+        })
     };
     number(&a).cmp(&number(&b)).then(a[at].cmp(&b[at]))
 }

@@ -20,15 +20,15 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Takes the files below `templates/` by their path.
-    pub(super) fn new(chart: &str, sources: BTreeMap<String, &str>) -> Result<Self> {
+    pub(super) fn new(chart: &str, sources: &BTreeMap<String, &str>) -> Result<Self> {
         let trace = Arc::new(Trace { files: sources.keys().cloned().collect(), places: Mutex::default() });
         let names = functions(&Weak::new(), &trace);
         let known = |name: &str| names.contains_key(name) || functions::BUILT_IN.contains(&name);
         let mut template = Template::new("");
         let mut defined: BTreeMap<String, &str> = BTreeMap::new();
         for (index, (path, text)) in sources.iter().enumerate() {
-            let Tree { body, defines } =
-                tree::parse(index, text, &known).map_err(|Mistake { line, message }| anyhow!("{path}:{line}: {message}"))?;
+            let Tree { body, defines } = tree::parse(index, text, &known)
+                .map_err(|Mistake { line, message }| anyhow!("{path}:{line}: {message}"))?;
             template = template.add_parse_tree(&format!("{chart}/{path}"), body);
             for define in defines {
                 if let Some(other) = defined.insert(define.name.to_string(), path) {
@@ -44,7 +44,10 @@ impl Engine {
     /// The text of one template.
     pub(super) fn run(&self, path: &str, data: &BTreeMap<Arc<str>, Value>) -> Result<String> {
         let name = format!("{}{}", self.folder, path.trim_start_matches("templates"));
-        let about = BTreeMap::from([("Name".to_owned(), name.as_str().into()), ("BasePath".to_owned(), self.folder.as_str().into())]);
+        let about = BTreeMap::from([
+            ("Name".to_owned(), name.as_str().into()),
+            ("BasePath".to_owned(), self.folder.as_str().into()),
+        ]);
         let mut data = data.clone();
         data.insert(Arc::from("Template"), about.into());
         self.trace.enter();
@@ -159,7 +162,9 @@ impl Trace {
 
     /// `#at`: prints nothing.
     fn mark(&self, given: &[Value]) -> Value {
-        let number = |index: usize| given.get(index).and_then(Value::as_int).and_then(|number| number.try_into().ok()).unwrap_or_default();
+        let number = |index: usize| {
+            given.get(index).and_then(Value::as_int).and_then(|number| number.try_into().ok()).unwrap_or_default()
+        };
         let place = Place { file: number(0), line: number(1) };
         self.places(|places| places.last_mut().map(|last| *last = place));
         "".into()

@@ -7,7 +7,9 @@
 //! - `#call`: a value with arguments is a method, as in `.Files.Get "x"`.
 
 use gotmpl::Value;
-use gotmpl::parse::{ActionNode, CommandNode, DefineNode, Expr, ListNode, Node, Number, Parser, PipeNode, Pos, SmolStr};
+use gotmpl::parse::{
+    ActionNode, CommandNode, DefineNode, Expr, ListNode, Node, Number, Parser, PipeNode, Pos, SmolStr,
+};
 
 use crate::plan::functions::{Function, show};
 
@@ -46,10 +48,12 @@ const END: &str = "\u{1}";
 
 /// Parses a template and writes Go's ways into it. `file` is what `#at` is told, `known` says which functions there are.
 pub(super) fn parse(file: usize, text: &str, known: &dyn Fn(&str) -> bool) -> Result<Tree, Mistake> {
-    let text = format!("{text}{END}");
+    let text = format!("{}{END}", without_comments(text));
     let parsed = Parser::new(&text, "{{", "}}").and_then(Parser::parse);
     let (mut body, mut defines) = parsed.map_err(|error| match error {
-        gotmpl::TemplateError::Parse { line, message, .. } | gotmpl::TemplateError::Lex { line, message, .. } => Mistake { line, message },
+        gotmpl::TemplateError::Parse { line, message, .. } | gotmpl::TemplateError::Lex { line, message, .. } => {
+            Mistake { line, message }
+        }
         other => Mistake { line: 1, message: other.to_string() },
     })?;
     check_end(&mut body, &defines)?;
@@ -61,6 +65,28 @@ pub(super) fn parse(file: usize, text: &str, known: &dyn Fn(&str) -> bool) -> Re
     Ok(Tree { body, defines })
 }
 
+/// A comment that only opens with a trim marker makes gotmpl trim what follows too. So each comment becomes an action that prints nothing,
+/// with its line breaks, which count for the positions in errors.
+fn without_comments(text: &str) -> String {
+    let mut rest = text;
+    let mut out = String::with_capacity(text.len());
+    while let Some(start) = rest.find("{{") {
+        let (before, action) = rest.split_at(start);
+        out += before;
+        let body = action[2..].strip_prefix('-').unwrap_or(&action[2..]).trim_start();
+        let end = body.strip_prefix("/*").and_then(|body| body.find("*/").map(|end| (&body[..end], &body[end + 2..])));
+        let Some((comment, after)) = end else {
+            out += "{{";
+            rest = &action[2..];
+            continue;
+        };
+        out += if action[2..].starts_with('-') { "{{- \"\"" } else { "{{ \"\"" };
+        out.extend(comment.chars().filter(|letter| *letter == '\n'));
+        rest = after;
+    }
+    out + rest
+}
+
 fn check_end(body: &mut ListNode, defines: &[DefineNode]) -> Result<(), Mistake> {
     let open = |line: usize| Mistake { line, message: "this block has no `{{ end }}`".to_owned() };
     match body.nodes.last_mut() {
@@ -68,7 +94,9 @@ fn check_end(body: &mut ListNode, defines: &[DefineNode]) -> Result<(), Mistake>
             text.text = text.text.trim_end_matches(END).into();
             Ok(())
         }
-        Some(Node::If(branch) | Node::Range(branch) | Node::With(branch)) if is_open(branch.else_body.as_ref().unwrap_or(&branch.body)) => {
+        Some(Node::If(branch) | Node::Range(branch) | Node::With(branch))
+            if is_open(branch.else_body.as_ref().unwrap_or(&branch.body)) =>
+        {
             Err(open(branch.pos.line))
         }
         last => Err(match defines.last() {
@@ -85,7 +113,9 @@ fn check_end(body: &mut ListNode, defines: &[DefineNode]) -> Result<(), Mistake>
 fn is_open(list: &ListNode) -> bool {
     match list.nodes.last() {
         Some(Node::Text(text)) => text.text.ends_with(END),
-        Some(Node::If(branch) | Node::Range(branch) | Node::With(branch)) => is_open(branch.else_body.as_ref().unwrap_or(&branch.body)),
+        Some(Node::If(branch) | Node::Range(branch) | Node::With(branch)) => {
+            is_open(branch.else_body.as_ref().unwrap_or(&branch.body))
+        }
         _ => false,
     }
 }
@@ -196,11 +226,15 @@ impl Rewriter<'_> {
 /// and where the result takes the map's place: `$x = set $x …`.
 fn check_changes(pipe: &PipeNode) -> Result<(), Mistake> {
     for command in &pipe.commands {
-        let (Some(Expr::Identifier(place, name)), Some(map)) = (command.args.first(), command.args.get(1)) else { continue };
+        let (Some(Expr::Identifier(place, name)), Some(map)) = (command.args.first(), command.args.get(1)) else {
+            continue;
+        };
         let takes_its_place = matches!(map, Expr::Variable(_, map, fields)
             if fields.is_empty() && pipe.is_assign && pipe.decl[..] == [map.clone()] && pipe.commands.len() == 1);
         if matches!(name.as_str(), "set" | "merge") && !takes_its_place && !is_new(map) {
-            let message = format!("`{name}` changes its map only as in `$x = {name} $x …`; else give it a new one: `{name} (deepCopy …) …`");
+            let message = format!(
+                "`{name}` changes its map only as in `$x = {name} $x …`; else give it a new one: `{name} (deepCopy …) …`"
+            );
             return Err(Mistake { line: place.line, message });
         }
     }
@@ -210,7 +244,9 @@ fn check_changes(pipe: &PipeNode) -> Result<(), Mistake> {
 /// Whether an expression is a map that nothing else holds.
 fn is_new(map: &Expr) -> bool {
     const MAKERS: [&str; 6] = ["dict", "deepCopy", "fromYaml", "fromJson", "set", "merge"];
-    let Expr::Pipe(_, pipe) = map else { return false };
+    let Expr::Pipe(_, pipe) = map else {
+        return false;
+    };
     let last = pipe.commands.last().and_then(|command| command.args.first());
     matches!(last, Some(Expr::Identifier(_, name)) if MAKERS.contains(&name.as_str()))
 }
@@ -236,7 +272,9 @@ fn field(shown: &Value, base: &Value, names: &[Value]) -> Result<Value, String> 
         value = match value {
             Value::Map(map) => map.get(name.as_str().unwrap_or_default()).unwrap_or(&Value::Nil),
             Value::Nil if index == 0 => return Ok(Value::Nil),
-            Value::Nil => return Err(format!("nil pointer: `{}` is not set, so there is no `{}`", path(index), path(index + 1))),
+            Value::Nil => {
+                return Err(format!("nil pointer: `{}` is not set, so there is no `{}`", path(index), path(index + 1)));
+            }
             other => {
                 let kind = other.type_name();
                 return Err(match path(index).as_str() {

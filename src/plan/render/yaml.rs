@@ -87,7 +87,9 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, anchor, None) => (anchor, self.sequence()?),
             Event::MappingStart(_, anchor, None) => (anchor, self.mapping()?),
-            Event::SequenceStart(..) | Event::MappingStart(..) => return Err(YamlError::at(span, "tags are not supported")),
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                return Err(YamlError::at(span, "tags are not supported"));
+            }
             other => return Err(YamlError::at(span, format!("unexpected {other:?}"))),
         };
         if anchor != 0 {
@@ -120,7 +122,9 @@ impl<'a> Reader<'a> {
                 Value::String(key) => key,
                 Value::Bool(key) => key.to_string(),
                 Value::Number(key) if !key.is_f64() => key.to_string(),
-                other => return Err(YamlError::at(&span, format!("`{other}` cannot be a key: put it in quotes"))),
+                other => {
+                    return Err(YamlError::at(&span, format!("`{other}` cannot be a key: put it in quotes")));
+                }
             };
             let (event, below) = self.inside()?;
             let value = self.value(event, &below)?;
@@ -148,7 +152,9 @@ fn plain(text: &str) -> Result<Value, String> {
         // As JSON has it, a whole number is one whatever its notation.
         #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
         Scalar::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => (value as i64).into(),
-        Scalar::Float(value) => Number::from_f64(value).map(Value::Number).ok_or_else(|| format!("`{text}` is no finite number"))?,
+        Scalar::Float(value) => {
+            Number::from_f64(value).map(Value::Number).ok_or_else(|| format!("`{text}` is no finite number"))?
+        }
         Scalar::Text => text.into(),
     })
 }
@@ -167,10 +173,16 @@ pub(crate) enum Scalar {
 pub(crate) fn resolve(text: &str) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Scalar::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Scalar::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Scalar::Bool(true);
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Scalar::Bool(false);
+        }
         ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Scalar::Float(f64::INFINITY),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Scalar::Float(f64::INFINITY);
+        }
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
         _ => {}
     }
@@ -207,7 +219,8 @@ pub(crate) fn integer(text: &str) -> Option<i128> {
 
 fn float(text: &str) -> Scalar {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+    let (mantissa, exponent) =
+        unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let exponent = exponent.is_none_or(|exponent| {

@@ -34,7 +34,7 @@ accessLogFile: /dev/stdout
 accessLogEncoding: JSON
 outboundTrafficPolicy:
   mode: ALLOW_ANY
-# Routes come from Gateway and VirtualService only: Kubernetes' Ingress is not read, nor may istiod.
+# Routes come from Gateway and VirtualService only, never from Kubernetes' Ingress.
 ingressControllerMode: "OFF"
 # Merged metrics would be served by the agent in plaintext.
 enablePrometheusMerge: false
@@ -66,6 +66,7 @@ PILOT_ENABLE_ANALYSIS: "false"
 PILOT_ENABLE_IP_AUTOALLOCATE: "false"
 PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION: "false"
 PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS: "false"
+PILOT_ENABLE_CA_CRL: "false"
 {{- end -}}
 
 {{/* What both entries of the injector's webhook have. */}}

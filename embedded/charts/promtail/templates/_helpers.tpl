@@ -85,7 +85,7 @@ scrape_configs:
 
     pipeline_stages:
       - {{ .Values.logFormat }}: {}
-      # stdout and stderr are one stream. `filename` stays: after a restart the last lines of the previous file may come late,
+      # stdout and stderr are one stream. `filename` stays: after a restart the last lines of the file before may come late,
       # and Loki refuses a line that is an hour behind its stream.
       - labeldrop: [stream]
       # Of a line of JSON: inside its strings a quote is escaped, so no message can pass itself off as one of these keys.
