@@ -120,7 +120,7 @@ impl Engine {
         }
         totals.deleted += self.leftovers(catalog).await?;
         totals.deleted += self.definitions_without_objects(removal, left).await?;
-        self.note_kept(removal, left);
+        Self::note_kept(removal, left);
         totals.deleted += self.empty_namespaces(removal, inventory, left).await?;
         left.unplanned = self.what_is_left(left).await?;
         Ok(())
@@ -307,7 +307,7 @@ impl Engine {
         self.delete_all(&empty).await
     }
 
-    fn note_kept(&self, removal: &Removal, left: &mut Leftovers) {
+    fn note_kept(removal: &Removal, left: &mut Leftovers) {
         if !removal.delete_data {
             left.kept.extend(removal.claims.iter().map(|(claim, holds)| (claim.id(), format!("holds {holds}"))));
         }
