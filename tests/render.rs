@@ -1,6 +1,8 @@
 //! Charts become objects as in Helm: what is special about our own renderer in small charts, then every function and every chart of the
 //! platform against real Helm.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 #[path = "support/helm.rs"]
 mod helm;
 
@@ -239,10 +241,7 @@ fn a_failure_inside_tells_how_it_got_there() {
         error("templates/tpl.yaml"),
         "render chart `small`: line 2 of the text given to tpl (included at templates/tpl.yaml:2): b"
     );
-    assert!(
-        error("templates/loop.yaml")
-            .ends_with("`small/templates/loop.yaml` is included again and again")
-    );
+    assert!(error("templates/loop.yaml").ends_with("templates include each other again and again"));
 }
 
 #[test]

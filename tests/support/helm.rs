@@ -1,6 +1,8 @@
 //! Real Helm, to compare with: the Go program in `tests/helm`, built on first use. Without Go these tests fail: that our charts render the
 //! same in Argo CD is not to be assumed.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -173,7 +175,7 @@ fn difference(path: &str, ours: &Value, helms: &Value, found: &mut Vec<String>) 
                     (Some(ours), Some(helms)) => difference(&below, ours, helms, found),
                     (Some(ours), None) => found.push(format!("{below}: {ours}, Helm has nothing")),
                     (None, helms) => {
-                        found.push(format!("{below}: nothing, Helm has {}", helms.unwrap()))
+                        found.push(format!("{below}: nothing, Helm has {}", helms.unwrap()));
                     }
                 }
             }
@@ -185,6 +187,21 @@ fn difference(path: &str, ours: &Value, helms: &Value, found: &mut Vec<String>) 
         }
         (Value::Number(ours), Value::Number(helms)) if ours.as_f64() == helms.as_f64() => {}
         _ if ours == helms => {}
+        (Value::String(ours), Value::String(helms)) => {
+            // Of a file in a ConfigMap only the first line that differs.
+            let line = ours
+                .lines()
+                .zip(helms.lines())
+                .take_while(|(ours, helms)| ours == helms)
+                .count();
+            let shown = |text: &str| text.lines().nth(line).map(str::to_owned);
+            found.push(format!(
+                "{path}: line {}: {:?}, Helm has {:?}",
+                line + 1,
+                shown(ours),
+                shown(helms)
+            ));
+        }
         _ => found.push(format!("{path}: {ours}, Helm has {helms}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Maps. They are values here and cannot change in place as Go's can; `render::tree` sees to it that `set` and `merge` are only written
+//! Maps. They are values here and cannot change in place as Go's can; `render::rewrite` sees to it that `set` and `merge` are only written
 //! where that makes no difference.
 
 use std::sync::Arc;
