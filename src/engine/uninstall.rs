@@ -319,11 +319,9 @@ impl Engine {
     async fn empty_namespaces(&self, removal: &Removal, inventory: &Inventory, left: &mut Leftovers) -> Result<usize> {
         let deadline = Instant::now() + GONE_WITHIN;
         let mut empty = Vec::new();
-        let mut own = None;
         for namespace in &removal.namespaces {
             let id = namespace.id();
             if id.name == NAMESPACE {
-                own = Some(namespace.clone());
                 continue;
             }
             let contents = self
@@ -342,9 +340,10 @@ impl Engine {
             }
         }
         let mut gone = self.delete_all(&empty).await?;
-        if let Some(own) = own {
-            gone += self.delete_all(&[own]).await?;
-        }
+        // Inventory, lock and CA go last, with the namespace that this very run may have made for its lock.
+        let own = Id::new("v1", "Namespace", None, NAMESPACE);
+        let own = self.persist(&format!("get {own}"), deadline, || self.cluster.get(&own)).await?;
+        gone += self.delete_all(own.as_slice()).await?;
         for (id, reason) in &left.kept {
             self.events.send(Event::Kept { id: id.clone(), reason: reason.clone() });
         }
