@@ -74,7 +74,7 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
             locked_install(engine, plan, &mut record).await?
         };
         if !flags.no_handoff {
-            let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts)?;
+            let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts);
             engine.locked(&holder("install"), engine.handoff(plan, &tree, &mut record)).await?;
         }
         Ok::<Totals, anyhow::Error>(totals)

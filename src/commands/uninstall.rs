@@ -10,7 +10,7 @@ use crate::embedded;
 use crate::engine::Engine;
 use crate::engine::inventory::Inventory;
 use crate::engine::uninstall::Removal;
-use crate::event::{Events, Line};
+use crate::event::Events;
 use crate::failure::{Advise, code};
 use crate::object::Object;
 use crate::plan::catalog::WAVES;
@@ -46,9 +46,7 @@ async fn uninstall(engine: &Engine, flags: &Uninstall, ui: &Ui) -> Result<u8> {
     let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
     let work = engine.uninstall(&removal, &catalog, &mut record);
     let (totals, left) = engine.locked(&holder("uninstall"), work).await?;
-    let next =
-        left.kept.iter().map(|(id, reason)| Line { label: format!("kept {id}"), value: reason.clone() }).collect();
-    engine.events.send(finished("uninstall", totals, next));
+    engine.events.send(finished("uninstall", totals, Vec::new()));
     if left.unplanned.is_empty() {
         return Ok(0);
     }
