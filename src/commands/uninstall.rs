@@ -40,7 +40,7 @@ async fn uninstall(engine: &Engine, flags: &Uninstall, ui: &Ui) -> Result<u8> {
         return Ok(0);
     }
     let question = format!("Remove this from context {} ({})?", engine.cluster.context, engine.cluster.server);
-    if !flags.yes && !ui.confirm(&question)? {
+    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
         return Err(anyhow!("not confirmed, nothing was removed")).exit(code::FAILED);
     }
     let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
