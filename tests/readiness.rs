@@ -1,6 +1,8 @@
 //! Is it done? Each file below `tests/readiness/` is an object as an API server returns it; its name begins with the verdict that it must
 //! get. A new case is a new file; the words of the verdict are in `tests/readiness/verdicts.snap`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
