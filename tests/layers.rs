@@ -101,7 +101,7 @@ fn assert_none(complaints: impl Iterator<Item = String>) {
 
 #[test]
 fn arrows_only_go_down() {
-    let named = Regex::new(r"\bcrate::(?:\{([^}]*)\}|(\w+))").unwrap();
+    let imported = Regex::new(r"\bcrate::(?:\{([^}]*)\}|(\w+))").unwrap();
     let against = |source: &Source, line: usize, name: &str| {
         let module = source.module();
         let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == module)?;
@@ -112,7 +112,7 @@ fn arrows_only_go_down() {
     for source in &sources() {
         // As one text, since a list of imports may go over several lines.
         let code = source.code.join("\n");
-        for capture in named.captures_iter(&code) {
+        for capture in imported.captures_iter(&code) {
             let list = capture.get(1).or(capture.get(2)).unwrap();
             let line = code[..list.start()].matches('\n').count() + 1;
             let names = list.as_str().split(',').map(|name| name.split("::").next().unwrap().trim());

@@ -64,13 +64,6 @@ fn name_of(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn words_of(verdict: &Verdict) -> &str {
-    match verdict {
-        Verdict::Ready => "",
-        Verdict::Waiting(words) | Verdict::Failed(words) => words,
-    }
-}
-
 /// Fails with all complaints at once.
 fn assert_none(complaints: &[String]) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
@@ -87,14 +80,11 @@ fn each_file_gets_the_verdict_that_it_is_named_after() {
 
 #[test]
 fn verdicts_say_why() {
-    let mut words = String::new();
-    for case in cases() {
-        let verdict = case.verdict();
-        words += &format!("{}\n", case.name);
-        if verdict != Verdict::Ready {
-            words += &format!("    {}\n", words_of(&verdict).replace('\n', "\n    "));
-        }
-    }
+    let said = |case: &Case| match case.verdict() {
+        Verdict::Ready => case.name.clone(),
+        Verdict::Waiting(words) | Verdict::Failed(words) => format!("{}\n    {words}", case.name),
+    };
+    let words = cases().iter().map(said).collect::<Vec<_>>().join("\n");
     insta::with_settings!({snapshot_path => "readiness", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("verdicts", words);
     });
