@@ -84,11 +84,11 @@ func (c chart) files() (map[string][]byte, error) {
 // sync makes dir hold exactly these files, unless only checking, and names those that were different.
 func (c chart) sync(dir string, files map[string][]byte, check bool) ([]string, error) {
 	var changed []string
-	stale, err := filepath.Glob(filepath.Join(dir, "*"))
+	existing, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range stale {
+	for _, path := range existing {
 		if _, wanted := files[filepath.Base(path)]; wanted {
 			continue
 		}

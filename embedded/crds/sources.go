@@ -69,7 +69,7 @@ func argocd() (string, []object, error) {
 		return "", nil, err
 	}
 	for _, crd := range crds {
-		child(crd, "spec")["scope"] = "Namespaced" // the types lack the marker's scope
+		child(crd, "spec")["scope"] = "Namespaced" // also the default of a type that does not say
 		child(crd, "metadata")["labels"] = object{
 			"app.kubernetes.io/name":    nameOf(crd),
 			"app.kubernetes.io/part-of": "argocd",

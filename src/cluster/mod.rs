@@ -300,13 +300,9 @@ impl Cluster {
         let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
         let request =
             request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => {
-                let message = format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
-                Err(Problem { class: Class::Transient, message })
-            }
-        }
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await;
+        let silence = || format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
+        Ok(answer.map_err(|_| Problem { class: Class::Transient, message: silence() })??)
     }
 
     /// Forgets which kinds the server knows; called once new CRDs are served.

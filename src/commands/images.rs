@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 pub(super) fn run(flags: &Images, ui: &Ui) -> Result<u8> {
     let images = images(&Desired::of(&flags.choice)?.plan);
-    let text: String = images.iter().map(|image| format!("{image}\n")).collect();
+    let text = images.iter().fold(String::new(), |text, image| text + image + "\n");
     ui.result(&images, &text)?;
     Ok(0)
 }
@@ -34,7 +34,7 @@ fn collect(object: &Object, value: &Value, images: &mut BTreeSet<String>) {
                 match inner.as_str() {
                     // `auto` is filled in by the sidecar injector.
                     Some(image) if matches!(key.as_str(), "image" | "imageName") && image != "auto" => {
-                        drop(images.insert(image.to_owned()))
+                        images.insert(image.to_owned());
                     }
                     Some(text) if object.kind() == "ConfigMap" => images.extend(templated(text)),
                     _ => collect(object, inner, images),

@@ -251,15 +251,14 @@ fn compare(before: &Snapshot, after: &Snapshot) -> Result<()> {
 fn first_difference(before: &Value, after: &Value, path: &str) -> Option<String> {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
-            let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
-            keys.filter_map(|key| {
+            let mut keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
+            keys.find_map(|key| {
                 first_difference(
                     before.get(key).unwrap_or(&Value::Null),
                     after.get(key).unwrap_or(&Value::Null),
                     &format!("{path}.{key}"),
                 )
             })
-            .next()
         }
         (Value::Array(before), Value::Array(after)) if before.len() == after.len() => before
             .iter()

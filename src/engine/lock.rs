@@ -59,10 +59,11 @@ impl Engine {
         loop {
             tokio::time::sleep(period).await;
             match self.cluster.take_lease(&id(), holder).await {
-                Ok(Taken::Ours) => renewed = Instant::now(),
+                // Not found: the uninstallation removes the namespace with the lock in it at its very end.
+                Ok(Taken::Ours) | Err(Problem { class: Class::NotFound | Class::Denied, .. }) => {
+                    renewed = Instant::now()
+                }
                 Ok(Taken::HeldBy { holder, .. }) => return anyhow!("the lock was taken by {holder}"),
-                // The uninstallation removes the namespace with the lock in it at its very end.
-                Err(Problem { class: Class::NotFound | Class::Denied, .. }) => renewed = Instant::now(),
                 Err(problem) if renewed.elapsed() > period * 3 => {
                     return anyhow!(problem).context("the lock could not be renewed");
                 }

@@ -173,9 +173,8 @@ impl Engine {
 fn urgency(class: cluster::Class) -> retry::Class {
     match class {
         cluster::Class::Transient => retry::Class::Passing,
-        cluster::Class::Conflict => retry::Class::Contended,
-        // A kind or a namespace that has just been made may not be known to every API server yet.
-        cluster::Class::NotFound => retry::Class::Contended,
+        // Not found: a kind or a namespace that has just been made may not be known to every API server yet.
+        cluster::Class::Conflict | cluster::Class::NotFound => retry::Class::Contended,
         cluster::Class::Denied | cluster::Class::Invalid => retry::Class::Final,
     }
 }

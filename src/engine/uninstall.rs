@@ -120,7 +120,7 @@ impl Engine {
         }
         totals.deleted += self.leftovers(catalog).await?;
         totals.deleted += self.definitions_without_objects(removal, left).await?;
-        self.note_kept(removal, left);
+        Self::note_kept(removal, left);
         totals.deleted += self.empty_namespaces(removal, inventory, left).await?;
         left.unplanned = self.what_is_left(left).await?;
         Ok(())
@@ -307,7 +307,7 @@ impl Engine {
         self.delete_all(&empty).await
     }
 
-    fn note_kept(&self, removal: &Removal, left: &mut Leftovers) {
+    fn note_kept(removal: &Removal, left: &mut Leftovers) {
         if !removal.delete_data {
             left.kept.extend(removal.claims.iter().map(|(claim, holds)| (claim.id(), format!("holds {holds}"))));
         }
@@ -319,11 +319,9 @@ impl Engine {
     async fn empty_namespaces(&self, removal: &Removal, inventory: &Inventory, left: &mut Leftovers) -> Result<usize> {
         let deadline = Instant::now() + GONE_WITHIN;
         let mut empty = Vec::new();
-        let mut own = None;
         for namespace in &removal.namespaces {
             let id = namespace.id();
             if id.name == NAMESPACE {
-                own = Some(namespace.clone());
                 continue;
             }
             let contents = self
@@ -342,9 +340,10 @@ impl Engine {
             }
         }
         let mut gone = self.delete_all(&empty).await?;
-        if let Some(own) = own {
-            gone += self.delete_all(&[own]).await?;
-        }
+        // Inventory, lock and CA go last, with the namespace that this very run may have made for its lock.
+        let own = Id::new("v1", "Namespace", None, NAMESPACE);
+        let own = self.persist(&format!("get {own}"), deadline, || self.cluster.get(&own)).await?;
+        gone += self.delete_all(own.as_slice()).await?;
         for (id, reason) in &left.kept {
             self.events.send(Event::Kept { id: id.clone(), reason: reason.clone() });
         }

@@ -33,8 +33,7 @@ pub(super) type Function = (&'static str, RangeInclusive<usize>, fn(&[Value]) ->
 const MANY: usize = usize::MAX;
 
 /// What gotmpl does itself in the way Go does.
-pub(super) const BUILT_IN: [&str; 13] =
-    ["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "html", "urlquery"];
+pub(super) const BUILT_IN: [&str; 11] = ["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index"];
 
 /// All functions of this module, ready for gotmpl.
 pub(super) fn all() -> FuncMap {

@@ -186,6 +186,9 @@ impl Profile {
         if component == "istio-gateway" {
             values["tls"] = json!({"secretName": self.tls.secret_name});
         }
+        if component == "namespaces" {
+            values["gitea"] = json!({"enabled": self.is_enabled("gitea")});
+        }
         if let Some(choice) = self.components.get(component) {
             merge_values(&mut values, &Value::Object(choice.values.clone()));
         }

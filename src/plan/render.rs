@@ -1,8 +1,9 @@
 //! Chart + values → objects, as Helm renders them, so that Argo CD with real Helm later finds nothing to change. Pure: a chart is a map of
-//! files in memory. `engine` runs the templates, `tree` makes gotmpl's trees behave as Go's, `yaml` reads text as Kubernetes does. The
-//! template functions live in `functions`. Called by `plan::build` for every chart before the first write.
+//! files in memory. `engine` runs the templates, `tree` parses them, `rewrite` makes gotmpl behave as Go, `yaml` reads text as Kubernetes
+//! does. The template functions live in `functions`. Called by `plan::build` for every chart before the first write.
 
 mod engine;
+mod rewrite;
 mod tree;
 pub mod yaml;
 

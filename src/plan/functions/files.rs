@@ -19,7 +19,7 @@ impl Shown {
         Self { files, hidden }
     }
 
-    /// The map with the one method; `render::tree` turns `.Files.Get "x"` into a call of it.
+    /// The map with the one method; `render::rewrite` turns `.Files.Get "x"` into a call of it.
     pub(in crate::plan) fn into_value(self) -> Value {
         let get = move |arguments: &[Value]| {
             self.get(arguments).map_err(|reason| TemplateError::Exec(format!(".Files.Get: {reason}")))

@@ -2,6 +2,7 @@
 
 use gotmpl::Value;
 
+use super::text::split;
 use super::{Function, MANY, Outcome, as_list, as_text, list, numbers, show};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -38,7 +39,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         sorted.sort_unstable();
         Ok(list(sorted.into_iter().map(Value::from)))
     }),
-    ("splitList", 2..=2, |a| Ok(list(as_text(&a[1])?.split(as_text(&a[0])?).map(Value::from)))),
+    ("splitList", 2..=2, |a| Ok(list(split(as_text(&a[1])?, as_text(&a[0])?).into_iter().map(Value::from)))),
 ];
 
 /// sprig's `slice`, which hides Go's own: lists only.

@@ -1,10 +1,11 @@
-//! Maps. They are values here and cannot change in place as Go's can; `render::tree` sees to it that `set` and `merge` are only written
+//! Maps. They are values here and cannot change in place as Go's can; `render::rewrite` sees to it that `set` and `merge` are only written
 //! where that makes no difference.
 
 use std::sync::Arc;
 
 use gotmpl::Value;
 
+use super::text::split;
 use super::{Function, MANY, Map, Outcome, as_map, as_text, list, show};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -27,7 +28,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ("values", 1..=1, |a| Ok(list(as_map(&a[0])?.values().cloned()))),
     ("merge", 1..=MANY, merge),
     ("split", 2..=2, |a| {
-        let parts = as_text(&a[1])?.split(as_text(&a[0])?).enumerate();
+        let parts = split(as_text(&a[1])?, as_text(&a[0])?).into_iter().enumerate();
         Ok(parts.map(|(index, part)| (Arc::from(format!("_{index}")), part.into())).collect::<Map>().into())
     }),
 ];

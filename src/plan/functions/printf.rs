@@ -1,4 +1,4 @@
-//! Go's `printf` for the verbs that charts use: v s q d x X t f e g, with flags, width and precision. Other verbs are refused; a verb that
+//! Go's `printf` for the verbs that charts use: v s q d t f e g, with flags, width and precision. Other verbs are refused; a verb that
 //! does not fit its value is written into the text as Go does, so that `%d` of a number from the values shows up here too.
 
 use std::iter::Peekable;
@@ -6,7 +6,7 @@ use std::str::Chars;
 
 use gotmpl::Value;
 
-use super::format::{float, hex, quote, show, sign};
+use super::format::{float, quote, show, sign};
 
 /// What stands between `%` and the verb.
 #[derive(Default)]
@@ -15,7 +15,6 @@ struct Layout {
     left: bool,
     plus: bool,
     space: bool,
-    sharp: bool,
     zeros: bool,
     width: usize,
     precision: Option<usize>,
@@ -34,7 +33,7 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, String
         match chars.next() {
             None => written.push_str("%!(NOVERB)"),
             Some('%') => written.push('%'),
-            Some(verb) if !"vsqdxXtfeg".contains(verb) => {
+            Some(verb) if !"vsqdtfeg".contains(verb) => {
                 return Err(format!("the verb `%{verb}` is not available"));
             }
             Some(verb) => written.push_str(&layout.fill(verb, arguments.next())),
@@ -47,12 +46,11 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, String
 impl Layout {
     fn read(chars: &mut Peekable<Chars>) -> Self {
         let mut layout = Self::default();
-        while let Some(flag) = chars.next_if(|char| "-+ #0".contains(*char)) {
+        while let Some(flag) = chars.next_if(|char| "-+ 0".contains(*char)) {
             match flag {
                 '-' => layout.left = true,
                 '+' => layout.plus = true,
                 ' ' => layout.space = true,
-                '#' => layout.sharp = true,
                 _ => layout.zeros = true,
             }
         }
@@ -89,16 +87,9 @@ impl Layout {
             }
             ('v' | 's', Value::String(text)) => self.pad(&self.cut(text)),
             ('q', Value::String(text)) => self.pad(&quote(&self.cut(text))),
-            ('x', Value::String(text)) => self.pad(&hex(text.as_bytes())),
-            ('X', Value::String(text)) => self.pad(&hex(text.as_bytes()).to_uppercase()),
             ('v' | 't', Value::Bool(value)) => self.pad(&value.to_string()),
             ('v' | 'd', Value::Int(number)) => self.number(*number < 0, &number.unsigned_abs().to_string()),
-            ('x', Value::Int(number)) => {
-                self.number(*number < 0, &self.prefixed(&format!("{:x}", number.unsigned_abs()), "0x"))
-            }
-            ('X', Value::Int(number)) => {
-                self.number(*number < 0, &self.prefixed(&format!("{:X}", number.unsigned_abs()), "0X"))
-            }
+            ('q', Value::Int(number)) => self.pad(&quote_char(*number)),
             ('v' | 'f' | 'e' | 'g', Value::Float(number)) => {
                 self.number(number.is_sign_negative(), &self.float(verb, number.abs()))
             }
@@ -108,10 +99,6 @@ impl Layout {
 
     fn write_inside(&self, verb: char, value: &Value) -> String {
         if matches!(value, Value::Nil) { "<nil>".to_owned() } else { self.write(verb, value) }
-    }
-
-    fn prefixed(&self, digits: &str, prefix: &str) -> String {
-        format!("{}{digits}", if self.sharp { prefix } else { "" })
     }
 
     fn float(&self, verb: char, number: f64) -> String {
@@ -145,6 +132,16 @@ impl Layout {
         } else {
             format!("{text:>width$}", width = self.width)
         }
+    }
+}
+
+/// A number as the character it stands for, in single quotes.
+fn quote_char(number: i64) -> String {
+    let char = u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
+    match char {
+        '"' => "'\"'".to_owned(),
+        '\'' => r"'\''".to_owned(),
+        char => quote(&char.to_string()).replace('"', "'"),
     }
 }
 

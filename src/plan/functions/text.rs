@@ -28,6 +28,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let pattern = Regex::new(as_text(&a[0])?).map_err(|error| error.to_string())?;
         Ok(Value::Bool(pattern.is_match(as_text(&a[1])?)))
     }),
+    ("html", 1..=1, |a| Ok(gotmpl::html_escape(&printed(&a[0])).into())),
+    ("urlquery", 1..=1, |a| Ok(gotmpl::url_encode(&printed(&a[0])).into())),
     ("indent", 2..=2, |a| Ok(indent(as_size(&a[0])?, as_text(&a[1])?).into())),
     ("nindent", 2..=2, |a| Ok(format!("\n{}", indent(as_size(&a[0])?, as_text(&a[1])?)).into())),
     ("cat", 0..=MANY, |a| {
@@ -37,6 +39,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ("dir", 1..=1, |a| Ok(dir(as_text(&a[0])?).into())),
     ("base", 1..=1, |a| Ok(base(as_text(&a[0])?).into())),
 ];
+
+/// A value as a template prints it.
+fn printed(value: &Value) -> String {
+    if matches!(value, Value::Nil) { "<no value>".to_owned() } else { show(value) }
+}
+
+/// The parts of a text between separators. Where Rust finds an empty separator at both ends too, Go does not.
+pub(super) fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
+    let parts = text.split(separator);
+    if separator.is_empty() { parts.filter(|part| !part.is_empty()).collect() } else { parts.collect() }
+}
 
 /// The first bytes, or with a negative count the last.
 fn trunc(count: i64, text: &str) -> Outcome {

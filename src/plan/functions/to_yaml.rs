@@ -114,13 +114,13 @@ impl Page {
     }
 }
 
-/// A whole number that fits into 64 bits is written as one, whatever its type: on its way it was JSON.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "bounded by the condition")]
+/// On its way a number is JSON: a whole one that fits into 64 bits is then an integer.
 fn number_text(number: f64) -> String {
-    if number.fract() == 0.0 && number >= i64::MIN as f64 && number < u64::MAX as f64 {
-        return (number as i128).to_string();
+    let written = number.to_string();
+    match written.parse::<i128>() {
+        Ok(whole) if whole >= i64::MIN.into() && whole <= u64::MAX.into() => whole.to_string(),
+        _ => float(number),
     }
-    float(number)
 }
 
 /// Keys in go-yaml's natural order: `a2` before `a10`, other signs before letters. That order is no total one, which the standard sort

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use anyhow::{Result, anyhow, bail};
 use gotmpl::{FuncMap, Template, TemplateError, Value};
 
+use super::rewrite;
 use super::tree::{self, Mistake, Tree};
 use crate::plan::functions;
 
@@ -61,13 +62,13 @@ impl Engine {
 /// Every function that a template of this chart may call.
 fn functions(template: &Weak<Template>, trace: &Arc<Trace>) -> FuncMap {
     let mut functions = functions::all();
-    for function in tree::FUNCTIONS {
+    for function in rewrite::FUNCTIONS {
         functions::add(&mut functions, function);
     }
     let at = Arc::clone(trace);
-    functions.insert(tree::AT.to_owned(), Arc::new(move |given| Ok(at.mark(given))));
+    functions.insert(rewrite::AT.to_owned(), Arc::new(move |given| Ok(at.mark(given))));
     let (templates, place) = (Weak::clone(template), Arc::clone(trace));
-    functions.insert(tree::INCLUDE.to_owned(), Arc::new(move |given| include(&templates, &place, given)));
+    functions.insert(rewrite::INCLUDE.to_owned(), Arc::new(move |given| include(&templates, &place, given)));
     let (templates, place) = (Weak::clone(template), Arc::clone(trace));
     functions.insert("tpl".to_owned(), Arc::new(move |given| tpl(&templates, &place, given)));
     functions
@@ -77,10 +78,8 @@ fn include(template: &Weak<Template>, trace: &Trace, given: &[Value]) -> gotmpl:
     let [Value::String(name), data] = given else {
         return Err(TemplateError::Exec("include: expected the name of a template and its data".to_owned()));
     };
-    let template = template.upgrade().ok_or_else(|| TemplateError::UndefinedTemplate(name.to_string()))?;
-    if trace.depth() >= MOST_INCLUDES {
-        return Err(TemplateError::Exec(format!("`{name}` is included again and again")));
-    }
+    let defined = template.upgrade().filter(|template| template.lookup(name).is_some());
+    let template = defined.ok_or_else(|| TemplateError::UndefinedTemplate(name.to_string()))?;
     trace.within(|| template.execute_template_to_string(name, data)).map(Value::from)
 }
 
@@ -104,7 +103,7 @@ fn tpl(template: &Weak<Template>, trace: &Arc<Trace>, given: &[Value]) -> gotmpl
 }
 
 /// How deep templates may include each other. Helm allows 1000; no chart comes near this, and the stack of a thread is small.
-const MOST_INCLUDES: usize = 50;
+const MOST_CALLS: usize = 50;
 
 /// Stands for the text given to `tpl` among the files.
 const OF_TPL: usize = usize::MAX >> 1;
@@ -148,12 +147,12 @@ impl Trace {
         self.places(Vec::pop);
     }
 
-    fn depth(&self) -> usize {
-        self.places(|places| places.len())
-    }
-
     /// Does something one call deeper. After a failure the trace stays as it was there.
     fn within<T>(&self, run: impl FnOnce() -> gotmpl::Result<T>) -> gotmpl::Result<T> {
+        if self.places(|places| places.len()) >= MOST_CALLS {
+            let message = "templates include each other again and again";
+            return Err(TemplateError::Exec(message.to_owned()));
+        }
         self.enter();
         let result = run()?;
         self.leave();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
@@ -128,9 +129,13 @@ impl<'a> Reader<'a> {
             };
             let (event, below) = self.inside()?;
             let value = self.value(event, &below)?;
-            if map.insert(key.clone(), value).is_some() {
-                return Err(YamlError::at(&span, format!("the key `{key}` is there twice")));
-            }
+            match map.entry(key) {
+                Entry::Vacant(place) => place.insert(value),
+                Entry::Occupied(there) => {
+                    let message = format!("the key `{}` is there twice", there.key());
+                    return Err(YamlError::at(&span, message));
+                }
+            };
         }
     }
 }

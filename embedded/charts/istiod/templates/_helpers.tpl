@@ -4,9 +4,9 @@ platctl.dev/component: istiod
 app.kubernetes.io/name: istiod
 {{- end -}}
 
-{{/* Where an image is pulled from, without its name: host/path. Takes a dict of global and image. */}}
-{{- define "istiod.hub" -}}
-{{ .global.imageRegistry | default .image.registry }}/{{ dir .image.repository }}
+{{/* The full name of an image. Takes a dict of global and image. */}}
+{{- define "istiod.image" -}}
+{{ .global.imageRegistry | default .image.registry }}/{{ .image.repository }}:{{ .image.tag }}
 {{- end -}}
 
 {{/* The map `over` laid on the map `base`, key by key and as deep as both have maps. JSON. */}}
