@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 use crate::cli::{Global, Output};
 use crate::event::Event;
 use crate::failure::{Advise, Failure, code};
-use crate::plan::functions::yaml;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -69,7 +68,7 @@ impl Ui {
     pub fn result(&self, document: &impl Serialize, text: &str) -> Result<()> {
         match self.output {
             Output::Json => self.data(&(serde_json::to_string_pretty(document)? + "\n")),
-            Output::Yaml => self.data(&yaml(&serde_json::to_value(document)?)),
+            Output::Yaml => self.data(&serde_saphyr::to_string(document)?),
             Output::Auto | Output::Text => self.data(text),
         }
         Ok(())
