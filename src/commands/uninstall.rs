@@ -9,7 +9,7 @@ use crate::cli::{Global, Uninstall};
 use crate::embedded;
 use crate::engine::Engine;
 use crate::engine::inventory::Inventory;
-use crate::engine::uninstall::Removal;
+use crate::engine::removal::Removal;
 use crate::event::Events;
 use crate::failure::{Advise, code};
 use crate::object::Object;
