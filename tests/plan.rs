@@ -6,6 +6,12 @@
 
 #[path = "plan/access.rs"]
 mod access;
+#[path = "plan/availability.rs"]
+mod availability;
+#[path = "plan/credentials.rs"]
+mod credentials;
+#[path = "plan/gitops.rs"]
+mod gitops;
 #[path = "plan/hardening.rs"]
 mod hardening;
 #[path = "plan/injected.rs"]
@@ -16,3 +22,11 @@ mod mesh;
 mod network;
 #[path = "plan/platform.rs"]
 mod platform;
+#[path = "plan/preflight.rs"]
+mod preflight;
+#[path = "plan/refusals.rs"]
+mod refusals;
+#[path = "plan/services.rs"]
+mod services;
+#[path = "plan/shape.rs"]
+mod shape;

@@ -1,4 +1,4 @@
-//! SEC-3: a ServiceAccount for each workload, and rights that name what they are for.
+//! SEC-3: a service account for each workload, and rights that name what they are for.
 
 use std::collections::BTreeMap;
 

@@ -18,12 +18,10 @@ pub(crate) fn containers(platform: &Platform) -> Vec<Value> {
 }
 
 fn container(name: &str, context: &Value, values: &Value) -> Value {
-    let (own, image) = if name == "istio-init" { ("init", "proxy_init") } else { ("proxy", "proxy") };
-    let global = &values["global"];
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let image = format!("{}/{}:{}", text(&global["hub"]), text(&global[image]["image"]), text(&global["tag"]));
+    let own = if name == "istio-init" { "init" } else { "proxy" };
+    let values = &values["platctl"];
     json!({
-        "name": name, "image": image, "securityContext": context, "resources": values["platctl"][own]["resources"],
+        "name": name, "image": values["image"], "securityContext": context, "resources": values[own]["resources"],
     })
 }
 
@@ -39,7 +37,7 @@ fn security_contexts(template: &str) -> Vec<(&'static str, Value)> {
             owner = "istio-proxy";
         } else if line.trim() == "securityContext:" {
             let inside = lines[index + 1..].iter().take_while(|below| indent(below) > indent(line));
-            let block: String = inside.map(|line| format!("{}\n", without_actions(line))).collect();
+            let block = inside.map(|line| without_actions(line)).collect::<Vec<_>>().join("\n");
             found.push((owner, serde_saphyr::from_str(&block).unwrap()));
         }
     }

@@ -4,7 +4,7 @@ use platctl::object::Object;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::platform::{MESHED, Platform, assert_none_in_any, document, env, items, platforms, selects, texts};
+use crate::platform::{MESHED, assert_none_in_any, document, env, items, platforms, selects, texts};
 
 const GATEWAY: &str = "istio-ingress/platform";
 

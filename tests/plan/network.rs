@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::platform::{MESHED, Platform, assert_none_in_any, dev, items, prod, selects, texts};
 
-/// Pods of one kind, as NetworkPolicies see them.
+/// Pods of one kind, as network policies see them.
 struct Pods {
     namespace: String,
     name: String,

@@ -152,7 +152,7 @@ pub(crate) fn selects(match_labels: &Value, labels: &Value) -> bool {
     match_labels.as_object().is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
 }
 
-/// A key of a ConfigMap, read as YAML (which JSON is too).
+/// A key of a `ConfigMap`, read as YAML (which JSON is too).
 pub(crate) fn document(map: &Object, key: &str) -> Value {
     let text = map.value()["data"][key].as_str().unwrap_or_else(|| panic!("{} has no key {key}", map.id()));
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{}: {key}: {error}", map.id()))
