@@ -55,6 +55,7 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
     let (cluster, plan) = (&engine.cluster, &desired.plan);
     let recorded = inventory(cluster).await?;
     if let Some(inventory) = recorded.as_ref().filter(|inventory| inventory.phase == Phase::HandedOver) {
+        engine.cancellable(engine.refresh_repository(&desired.plan.profile)).await?;
         return Ok(owned_by_argo(engine, desired, inventory));
     }
     let facts = check(engine, plan, version).await?;

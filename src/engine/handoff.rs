@@ -35,7 +35,7 @@ impl Engine {
     async fn hand_over(&self, plan: &Plan, tree: &Tree, inventory: &mut Inventory) -> Result<()> {
         let profile = &plan.profile;
         let deadline = Instant::now() + Duration::from_secs(duration(&profile.timeouts.handoff)?);
-        let revision = self.repository(profile, tree, deadline).await?;
+        let revision = self.repository(plan, tree, deadline).await?;
         let before = self.snapshot(plan, deadline).await?;
         for object in applicationset::objects(profile) {
             self.apply_own(&object, deadline).await?;
@@ -60,11 +60,12 @@ impl Engine {
     }
 
     /// In-cluster: publishes and gives the commit. Of one's own: it is published already; which commit, Argo CD will say.
-    async fn repository(&self, profile: &Profile, tree: &Tree, deadline: Instant) -> Result<Option<String>> {
+    async fn repository(&self, plan: &Plan, tree: &Tree, deadline: Instant) -> Result<Option<String>> {
+        let profile = &plan.profile;
         match profile.repository.mode {
             RepositoryMode::InCluster => {
                 let credentials = self.git_credentials(deadline).await?;
-                let revision = self.publish(profile, tree, &credentials, deadline).await?;
+                let revision = self.publish(plan, tree, &credentials, deadline).await?;
                 let secret = applicationset::repository_secret(profile, &credentials.username, &credentials.password);
                 self.apply_own(&secret.context("make the repository's Secret")?, deadline).await?;
                 Ok(Some(revision))
@@ -74,6 +75,23 @@ impl Engine {
                 Ok(None)
             }
         }
+    }
+
+    /// After the handoff: Argo CD's Secret for the in-cluster repository follows the Git server's credentials when these were changed.
+    pub async fn refresh_repository(&self, profile: &Profile) -> Result<()> {
+        if profile.repository.mode != RepositoryMode::InCluster {
+            return Ok(());
+        }
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let wanted = self.git_credentials(deadline).await?;
+        let id = Id::new("v1", "Secret", Some(applicationset::NAMESPACE), applicationset::REPOSITORY_SECRET);
+        let live = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
+        let keys = live.as_ref().map(super::secrets::decode).unwrap_or_default();
+        if keys.get("password") == Some(&wanted.password) && keys.get("username") == Some(&wanted.username) {
+            return Ok(());
+        }
+        let secret = applicationset::repository_secret(profile, &wanted.username, &wanted.password);
+        self.apply_own(&secret.context("make the repository's Secret")?, deadline).await
     }
 
     /// Argo CD's Secret for a repository of one's own, with the keys of the Secret that the profile names.

@@ -1,5 +1,7 @@
 //! Brings the chart tree into the in-cluster Git server: one commit with what differs, none when nothing does.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +15,8 @@ use crate::cluster::Problem;
 use crate::cluster::gitea::Repository;
 use crate::event::Event;
 use crate::object::Id;
+use crate::plan::Plan;
 use crate::plan::applicationset::{IN_CLUSTER_NAME, IN_CLUSTER_OWNER};
-use crate::plan::profile::Profile;
 use crate::plan::tree::Tree;
 
 const NAMESPACE: &str = "gitea";
@@ -40,18 +42,20 @@ impl Engine {
     /// Publishes and gives the commit that Argo CD is to reach.
     pub(super) async fn publish(
         &self,
-        profile: &Profile,
+        plan: &Plan,
         tree: &Tree,
         credentials: &Credentials,
         deadline: Instant,
     ) -> Result<String> {
+        let profile = &plan.profile;
         let repository = Repository {
             owner: IN_CLUSTER_OWNER.to_owned(),
             name: IN_CLUSTER_NAME.to_owned(),
             branch: profile.repository.branch.clone(),
         };
-        let (revision, changed) =
-            self.persist("publish the charts to Git", deadline, || self.push(&repository, tree, credentials)).await?;
+        let (revision, changed) = self
+            .persist("publish the charts to Git", deadline, || self.push(&repository, plan, tree, credentials))
+            .await?;
         let url = crate::plan::applicationset::repository_url(profile);
         self.events.send(Event::Published { repository: url, revision: revision.clone(), changed_files: changed });
         Ok(revision)
@@ -60,6 +64,7 @@ impl Engine {
     async fn push(
         &self,
         repository: &Repository,
+        plan: &Plan,
         tree: &Tree,
         credentials: &Credentials,
     ) -> Result<(String, usize), Problem> {
@@ -67,7 +72,7 @@ impl Engine {
             self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
         git.ensure(repository).await?;
         let there = git.files(repository).await?;
-        let changes = changes(tree, &there);
+        let changes = changes(tree, &there, &plan.known);
         if changes.is_empty() {
             return Ok((git.head(repository).await?, 0));
         }
@@ -77,17 +82,27 @@ impl Engine {
     }
 }
 
-/// The file operations that turn what is there into the tree.
-fn changes(tree: &Tree, there: &std::collections::BTreeMap<String, String>) -> Vec<Value> {
+/// The file operations that turn what is there of ours into the tree. What people added beside it stays.
+fn changes(tree: &Tree, there: &BTreeMap<String, String>, known: &BTreeSet<String>) -> Vec<Value> {
     let written = tree
         .iter()
         .filter(|(path, content)| there.get(*path) != Some(&blob_sha(content)))
         .map(|(path, content)| json!({"operation": "upload", "path": path, "content": STANDARD.encode(content)}));
     let removed = there
         .iter()
-        .filter(|(path, _)| !tree.contains_key(*path))
+        .filter(|(path, _)| !tree.contains_key(*path) && is_ours(path, known))
         .map(|(path, sha)| json!({"operation": "delete", "path": path, "sha": sha}));
     written.chain(removed).collect()
+}
+
+/// In the directory or the values file of one of our components.
+fn is_ours(path: &str, known: &BTreeSet<String>) -> bool {
+    let mut parts = path.split('/');
+    match (parts.next(), parts.next()) {
+        (Some("charts"), Some(chart)) => known.contains(chart),
+        (Some("values"), Some(file)) => file.strip_suffix(".yaml").is_some_and(|name| known.contains(name)),
+        _ => false,
+    }
 }
 
 /// Git's name for a file's content.
@@ -105,11 +120,15 @@ mod tests {
     #[test]
     fn only_what_differs_is_committed() {
         assert_eq!(blob_sha(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
-        let tree = Tree::from([("same".to_owned(), b"hello\n".to_vec()), ("new".to_owned(), b"x".to_vec())]);
-        let there = [("same", "ce013625030ba8dba906f756967f9e9ca394464a"), ("old", "abc")];
+        let tree = Tree::from([("same".to_owned(), b"hello\n".to_vec()), ("charts/a/new".to_owned(), b"x".to_vec())]);
+        let there =
+            [("same", "ce013625030ba8dba906f756967f9e9ca394464a"), ("charts/a/old", "abc"), ("charts/theirs/x", "def")];
+        let known = BTreeSet::from(["a".to_owned()]);
         let there = there.into_iter().map(|(path, sha)| (path.to_owned(), sha.to_owned())).collect();
-        let operations: Vec<_> =
-            changes(&tree, &there).iter().map(|change| format!("{} {}", change["operation"], change["path"])).collect();
-        assert_eq!(operations, ["\"upload\" \"new\"", "\"delete\" \"old\""]);
+        let operations: Vec<_> = changes(&tree, &there, &known)
+            .iter()
+            .map(|change| format!("{} {}", change["operation"], change["path"]))
+            .collect();
+        assert_eq!(operations, ["\"upload\" \"charts/a/new\"", "\"delete\" \"charts/a/old\""]);
     }
 }

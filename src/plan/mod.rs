@@ -11,7 +11,7 @@ pub mod render;
 pub mod schema;
 pub mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -24,6 +24,8 @@ use render::Release;
 /// Waves in their order, each with its rendered components.
 pub struct Plan {
     pub profile: Profile,
+    /// All components that there are, enabled or not: what is named so in Git is ours.
+    pub known: BTreeSet<String>,
     pub waves: Vec<Wave>,
 }
 
@@ -55,7 +57,7 @@ pub fn build(profile: &Profile, catalog: &Catalog) -> Result<Plan> {
         check_needs(profile, &components)?;
         waves.push(Wave { number, name, timeout: profile.wave_timeout(name), components });
     }
-    let plan = Plan { profile: profile.clone(), waves };
+    let plan = Plan { profile: profile.clone(), known: catalog.names().map(str::to_owned).collect(), waves };
     schema::check(&plan)?;
     Ok(plan)
 }

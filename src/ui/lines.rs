@@ -3,6 +3,7 @@
 //! JSON: each line is an object with `time` (RFC 3339, UTC), `type` (kebab-case, see `Event`) and the event's fields: ids as `{apiVersion,
 //! kind, namespace, name}`, durations in milliseconds with the suffix `_ms`. The last line is `finished`, `interrupted` or `failed`.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use serde_json::Value;
@@ -15,17 +16,22 @@ use crate::event::{Change, Event};
 pub(super) struct Lines<W> {
     out: W,
     verbose: bool,
+    /// What was said of waiting: a pod that crashes and starts again tells the same two things in turn.
+    said: HashSet<String>,
 }
 
 impl<W: Write + Send> Lines<W> {
     pub(super) fn new(out: W, verbose: bool) -> Self {
-        Self { out, verbose }
+        Self { out, verbose, said: HashSet::new() }
     }
 }
 
 impl<W: Write + Send> Renderer for Lines<W> {
     fn show(&mut self, event: &Event) {
         if let Some(text) = in_words(event, self.verbose) {
+            if matches!(event, Event::Waiting { .. }) && !self.said.insert(text.clone()) {
+                return;
+            }
             let _ = writeln!(self.out, "{text}");
         }
     }
