@@ -6,10 +6,13 @@
 #[path = "support/helm.rs"]
 mod helm;
 
+use std::fs;
+use std::path::PathBuf;
+
 use platctl::plan::render::{Chart, Files, Release, merge_values, render, texts, yaml};
 use serde_json::{Value, json};
 
-use helm::{Job, ask, assert_same_as_helm, root};
+use helm::{Job, ask, assert_as_strict_as_helm, assert_none, assert_same_as_helm, files, root};
 
 const RELEASE: Release = Release { name: "release", namespace: "namespace" };
 
@@ -227,7 +230,7 @@ list: [a, 'b', !!str 1]
 /// `tests/render/functions.yaml`: templates that must print the same text in Helm, or fail in both; and those that only we refuse.
 #[test]
 fn functions_do_what_helms_do() {
-    let table = std::fs::read_to_string(root().join("tests/render/functions.yaml")).unwrap();
+    let table = fs::read_to_string(root().join("tests/render/functions.yaml")).unwrap();
     let table = yaml::document(&table).unwrap();
     let same = table["same"].as_array().unwrap();
     assert!(same.len() >= 150, "{}", same.len());
@@ -250,18 +253,72 @@ fn functions_do_what_helms_do() {
             differences.push(format!("{template} is not refused, but gives {text:?}"));
         }
     }
-    assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+    assert_none(&differences);
+}
+
+/// The charts of the platform with their namespaces.
+fn charts() -> Vec<(PathBuf, String)> {
+    let folders = fs::read_dir(root().join("embedded/charts")).unwrap();
+    let charts = folders.map(|entry| entry.unwrap().path()).filter(|chart| chart.join("component.yaml").exists());
+    let charts: Vec<_> = charts
+        .map(|chart| {
+            let component = fs::read_to_string(chart.join("component.yaml")).unwrap();
+            let component = yaml::document(&component).unwrap();
+            (chart, component["namespace"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    assert!(!charts.is_empty());
+    charts
 }
 
 #[test]
 fn every_chart_renders_as_in_helm() {
-    let charts = std::fs::read_dir(root().join("embedded/charts")).unwrap().map(|entry| entry.unwrap().path());
-    let jobs = charts.filter(|folder| folder.join("component.yaml").exists()).map(|chart| {
-        let component = std::fs::read_to_string(chart.join("component.yaml")).unwrap();
-        let namespace = yaml::document(&component).unwrap()["namespace"].as_str().unwrap().to_owned();
-        Job { case: "defaults".to_owned(), chart, namespace, values: json!({}) }
+    let jobs = charts().into_iter().map(|(chart, namespace)| Job {
+        case: "defaults".to_owned(),
+        chart,
+        namespace,
+        values: json!({}),
     });
-    let jobs: Vec<Job> = jobs.collect();
-    assert!(!jobs.is_empty());
-    assert_same_as_helm(&jobs);
+    assert_same_as_helm(&jobs.collect::<Vec<_>>());
+}
+
+/// Each value of each chart changed in a few ways, one at a time.
+#[test]
+fn every_chart_renders_as_in_helm_whatever_the_values() {
+    // Definitions need no values and much time.
+    let copies = tempfile::tempdir().unwrap();
+    let mut jobs = Vec::new();
+    for (folder, namespace) in charts() {
+        let copy = copies.path().join(folder.file_name().unwrap());
+        let files = files(&folder);
+        for (path, content) in files.iter().filter(|(path, _)| !path.starts_with("crds/")) {
+            let path = copy.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        for values in changed(Chart::new(files).unwrap().values()) {
+            jobs.push(Job { case: values.to_string(), chart: copy.clone(), namespace: namespace.clone(), values });
+        }
+    }
+    assert_as_strict_as_helm(&jobs);
+}
+
+/// Values to lay over others: each changes one of them.
+fn changed(values: &Value) -> Vec<Value> {
+    let others = match values {
+        Value::Object(map) if !map.is_empty() => {
+            let below = map.iter().flat_map(|(key, value)| {
+                changed(value).into_iter().map(move |changed| json!({ key.as_str(): changed }))
+            });
+            return below.collect();
+        }
+        Value::Object(_) => json!([{ "a": "b" }]),
+        Value::Array(_) => json!([[], ["x"], [{ "name": "x", "value": "1" }]]),
+        Value::Bool(value) => json!([!value]),
+        Value::Number(_) => json!([0, 3, 2_000_000]),
+        Value::String(_) => json!(["", "some \"text\"", "on", "1e3"]),
+        Value::Null => json!(["x"]),
+    };
+    let others = others.as_array().unwrap().iter().cloned();
+    others.chain([Value::Null]).collect()
 }

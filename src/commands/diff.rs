@@ -10,6 +10,7 @@ use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::content;
 use crate::failure::code;
 use crate::object::Object;
+use crate::plan::functions::yaml;
 use crate::ui::Ui;
 
 pub(super) async fn run(global: &Global, flags: &Diff, ui: &Ui) -> Result<u8> {
@@ -39,7 +40,7 @@ async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>
         Err(problem) if problem.class == Class::NotFound => object.clone(),
         Err(problem) => return Err(anyhow!(problem)).with_context(|| format!("try {id}")),
     };
-    let (before, after) = (text(&live)?, text(&after)?);
+    let (before, after) = (text(&live), text(&after));
     if before == after {
         return Ok(None);
     }
@@ -49,7 +50,7 @@ async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>
     ))
 }
 
-fn text(object: &Object) -> Result<String> {
+fn text(object: &Object) -> String {
     let mut value = content(object);
     if object.kind() == "Secret" {
         for field in ["data", "stringData"] {
@@ -58,5 +59,5 @@ fn text(object: &Object) -> Result<String> {
             }
         }
     }
-    Ok(serde_saphyr::to_string(&value)?)
+    yaml(&value)
 }

@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 pub(super) fn run(flags: &Export, ui: &Ui) -> Result<u8> {
     let desired = Desired::of(&flags.choice)?;
-    let tree = tree(&desired.plan.profile, &desired.catalog, &desired.charts)?;
+    let tree = tree(&desired.plan.profile, &desired.catalog, &desired.charts);
     let directory = &flags.directory;
     if directory.is_file() {
         let refused: Result<()> = (|| bail!("`{}` is a file", directory.display()))();

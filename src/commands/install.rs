@@ -63,32 +63,43 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
         return dry_run(engine, plan, recorded.as_ref()).await;
     }
     let mut record = record(recorded, plan, &facts)?;
-    if !flags.yes && !ui.confirm(&question(cluster, plan))? {
+    if !flags.yes && !engine.cancellable(ui.confirm(&question(cluster, plan))).await? {
         return Err(anyhow!("not confirmed, nothing was written")).exit(code::FAILED);
     }
-    let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
-    let work = async {
-        let totals = if is_converged(cluster, plan, &record).await? {
-            unchanged(plan)
-        } else {
-            locked_install(engine, plan, &mut record).await?
+    let converged = is_converged(cluster, plan, &record).await?;
+    let totals = if converged && flags.no_handoff {
+        // Nothing to write, not even a lock.
+        unchanged(plan)
+    } else {
+        let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
+        let work = steps(engine, desired, &mut record, converged, flags.no_handoff);
+        let bounded = async {
+            tokio::time::timeout(total, work)
+                .await
+                .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
+                .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")?
         };
-        if !flags.no_handoff {
-            let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts)?;
-            engine.locked(&holder("install"), engine.handoff(plan, &tree, &mut record)).await?;
-        }
-        Ok::<Totals, anyhow::Error>(totals)
+        engine.locked(&holder("install"), bounded).await?
     };
-    let totals = tokio::time::timeout(total, work)
-        .await
-        .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
-        .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")??;
     finish(engine, plan, totals, flags.no_handoff);
     Ok(0)
 }
 
-async fn locked_install(engine: &Engine, plan: &Plan, record: &mut Inventory) -> Result<Totals> {
-    engine.locked(&holder("install"), engine.install(plan, record)).await
+/// What is done under the lock: the waves, unless all of them are there already, and the handoff.
+async fn steps(
+    engine: &Engine,
+    desired: &Desired,
+    record: &mut Inventory,
+    converged: bool,
+    no_handoff: bool,
+) -> Result<Totals> {
+    let plan = &desired.plan;
+    let totals = if converged { unchanged(plan) } else { engine.install(plan, record).await? };
+    if !no_handoff {
+        let tree = crate::plan::tree::tree(&plan.profile, &desired.catalog, &desired.charts);
+        engine.handoff(plan, &tree, record).await?;
+    }
+    Ok(totals)
 }
 
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
@@ -244,7 +255,7 @@ async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory
         );
         next.push(Line { label: "not applied".to_owned(), value });
     }
-    engine.events.send(finished("install", unchanged(&desired.plan), next));
+    engine.events.send(finished("install", Totals::default(), next));
     Ok(0)
 }
 

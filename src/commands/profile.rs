@@ -6,6 +6,7 @@ use super::load_profile;
 use crate::cli::{Choice, ProfileAction};
 use crate::embedded;
 use crate::plan::document::Document;
+use crate::plan::functions::yaml;
 use crate::ui::Ui;
 use crate::ui::table::table;
 
@@ -28,7 +29,7 @@ pub(super) fn run(action: &ProfileAction, ui: &Ui) -> Result<u8> {
             }
             let choice = Choice { profile: name.clone(), values: Vec::new(), set: Vec::new(), repo_url: None };
             let profile = load_profile(&choice, &embedded::catalog()?)?;
-            ui.result(&profile, &serde_saphyr::to_string(&profile)?)?;
+            ui.result(&profile, &yaml(&serde_json::to_value(&profile)?))?;
         }
     }
     Ok(0)

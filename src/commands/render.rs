@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Desired;
 use crate::cli::{Output, Render};
+use crate::plan::functions::yaml;
 use crate::ui::Ui;
 
 pub(super) fn run(flags: &Render, ui: &Ui) -> Result<u8> {
@@ -23,7 +24,7 @@ pub(super) fn run(flags: &Render, ui: &Ui) -> Result<u8> {
     if ui.output() != Output::Json {
         for object in &objects {
             text += "---\n";
-            text += &serde_saphyr::to_string(object)?;
+            text += &yaml(object);
         }
         ui.data(&text);
         return Ok(0);

@@ -9,8 +9,8 @@ use crate::cli::{Global, Uninstall};
 use crate::embedded;
 use crate::engine::Engine;
 use crate::engine::inventory::Inventory;
-use crate::engine::uninstall::Removal;
-use crate::event::{Events, Line};
+use crate::engine::removal::Removal;
+use crate::event::Events;
 use crate::failure::{Advise, code};
 use crate::object::Object;
 use crate::plan::catalog::WAVES;
@@ -40,15 +40,13 @@ async fn uninstall(engine: &Engine, flags: &Uninstall, ui: &Ui) -> Result<u8> {
         return Ok(0);
     }
     let question = format!("Remove this from context {} ({})?", engine.cluster.context, engine.cluster.server);
-    if !flags.yes && !ui.confirm(&question)? {
+    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
         return Err(anyhow!("not confirmed, nothing was removed")).exit(code::FAILED);
     }
     let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
     let work = engine.uninstall(&removal, &catalog, &mut record);
     let (totals, left) = engine.locked(&holder("uninstall"), work).await?;
-    let next =
-        left.kept.iter().map(|(id, reason)| Line { label: format!("kept {id}"), value: reason.clone() }).collect();
-    engine.events.send(finished("uninstall", totals, next));
+    engine.events.send(finished("uninstall", totals, Vec::new()));
     if left.unplanned.is_empty() {
         return Ok(0);
     }

@@ -133,7 +133,8 @@ impl Engine {
                 event = watch.next() => if let Some(Seen::There(object)) = event {
                     let application = Application::of(&object);
                     let name = object.name().to_owned();
-                    if seen.get(&name) != Some(&application) {
+                    // One that Argo CD has not looked at yet is no news.
+                    if seen.get(&name) != Some(&application) && !application.sync.is_empty() {
                         self.events.send(application.event(&name));
                         seen.insert(name, application);
                     }

@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod lock;
 pub mod ownership;
 mod publish;
+pub mod removal;
 pub mod retry;
 mod secrets;
 pub mod uninstall;

@@ -1,7 +1,7 @@
 //! The way back: ownership from Argo CD first, then the waves in reverse while the operators that must clear finalizers still run, then CRDs
 //! and namespaces that hold nothing of others. Data stays unless it was asked for by name. What does not carry our label is not touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,27 +10,17 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::inventory::{Inventory, NAMESPACE, Phase};
+use super::removal::{Removal, all_data};
 use super::{Engine, Totals};
 use crate::cluster::{Class, Propagation};
 use crate::event::Event;
 use crate::failure::Advise;
 use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
 use crate::plan::applicationset::{self, APPLICATION_SET, HANDOFF};
-use crate::plan::catalog::{Catalog, Component, Data, WAVES};
+use crate::plan::catalog::{Catalog, WAVES};
 
 /// How long objects may take to go before their finalizers are named.
-const GONE_WITHIN: Duration = Duration::from_mins(2);
-
-/// What would be removed and what stays, as shown before anybody agrees.
-pub struct Removal {
-    /// Highest wave first; within a wave the reverse order of creation.
-    pub waves: Vec<(u8, Vec<Object>)>,
-    pub definitions: Vec<Object>,
-    pub namespaces: Vec<Object>,
-    pub claims: Vec<(Object, String)>,
-    pub kept_secrets: Vec<Object>,
-    pub delete_data: bool,
-}
+pub(super) const GONE_WITHIN: Duration = Duration::from_mins(2);
 
 /// What is left, and what of it was not meant to be.
 #[derive(Debug, Default)]
@@ -40,49 +30,6 @@ pub struct Leftovers {
 }
 
 impl Engine {
-    /// Finds everything with our label. Reads only.
-    pub async fn plan_removal(&self, catalog: &Catalog, delete_data: bool) -> Result<Removal> {
-        let deadline = Instant::now() + GONE_WITHIN;
-        let ours = self.persist("list what is installed", deadline, || self.cluster.ours()).await?;
-        let mut claims = Vec::new();
-        for (component, data) in all_data(catalog) {
-            let of = Id::new(
-                "v1",
-                "PersistentVolumeClaim",
-                Some(data.namespace.as_deref().unwrap_or(&component.namespace)),
-                "",
-            );
-            let found = self.persist("list the claims", deadline, || self.cluster.list(&of, &data.selector)).await?;
-            claims.extend(found.into_iter().map(|claim| (claim, data.holds.clone())));
-        }
-        let mut removal = Removal {
-            waves: Vec::new(),
-            definitions: Vec::new(),
-            namespaces: Vec::new(),
-            claims,
-            kept_secrets: Vec::new(),
-            delete_data,
-        };
-        let mut waves: BTreeMap<u8, Vec<Object>> = BTreeMap::new();
-        for object in ours {
-            match object.kind() {
-                "CustomResourceDefinition" => removal.definitions.push(object),
-                "Namespace" => removal.namespaces.push(object),
-                _ if object.component() == Some(HANDOFF) || is_own_record(&object) => {}
-                _ if !delete_data && object.label(GENERATED_LABEL) == Some("keep") && holds_data(&removal.claims) => {
-                    removal.kept_secrets.push(object);
-                }
-                "Application" => {}
-                _ => waves.entry(wave_of(catalog, &object)).or_default().push(object),
-            }
-        }
-        for objects in waves.values_mut() {
-            objects.sort_by_key(|object| std::cmp::Reverse(object.rank()));
-        }
-        removal.waves = waves.into_iter().rev().collect();
-        Ok(removal)
-    }
-
     pub async fn uninstall(
         &self,
         removal: &Removal,
@@ -361,25 +308,6 @@ impl Engine {
 
 fn more(count: usize) -> String {
     if count == 0 { String::new() } else { format!(" and {count} more") }
-}
-
-fn all_data(catalog: &Catalog) -> impl Iterator<Item = (&Component, &Data)> {
-    catalog.entries().flat_map(|entry| entry.component.data.iter().map(move |data| (&entry.component, data)))
-}
-
-fn holds_data(claims: &[(Object, String)]) -> bool {
-    !claims.is_empty()
-}
-
-/// Inventory, lock and CA live and go with platctl's own namespace.
-fn is_own_record(object: &Object) -> bool {
-    object.namespace() == Some(NAMESPACE) && object.kind() != "NetworkPolicy"
-}
-
-fn wave_of(catalog: &Catalog, object: &Object) -> u8 {
-    let name = object.component().unwrap_or_default();
-    // A chart that people added after the handoff goes with the services.
-    catalog.get(name).map_or(4, |entry| entry.component.wave)
 }
 
 /// What is in a namespace and goes with it or is on its way out.

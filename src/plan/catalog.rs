@@ -187,7 +187,7 @@ impl Catalog {
                 bail!("{name}/component.yaml: wave {} is not one of 1 to {}", component.wave, WAVES.len());
             }
             let files = files.into_iter().map(|(path, content)| (path, content.into())).collect();
-            let chart = Chart::new(files)?;
+            let chart = Chart::new(files).with_context(|| format!("read chart `{name}`"))?;
             entries.insert(name, Entry { component, chart });
         }
         let catalog = Self { entries };

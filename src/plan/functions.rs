@@ -61,6 +61,11 @@ pub(super) fn add(functions: &mut FuncMap, (name, arguments, call): &'static Fun
 }
 
 /// JSON as Helm hands it to templates: every number is a float, as Go's JSON decoder has it.
+/// A document as Helm's `toYaml` writes it: what it holds reads back the same under YAML 1.1, where a plain `on` is true.
+pub fn yaml(document: &Json) -> String {
+    to_yaml::write(&from_json(document)) + "\n"
+}
+
 pub(super) fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Nil,

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::failure::{Advise, code};
 use crate::plan::catalog::{Catalog, WAVES};
 use crate::plan::document::{Document, unknown_key};
-use crate::plan::render::merge_values;
 
 /// What is to be installed and how. The keys of a profile file are these fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -143,7 +142,7 @@ impl Profile {
                 return Err(anyhow!("{}", words.join("\n")))
                     .hint("`platctl profile show NAME` prints every key with its value");
             }
-            merge_values(&mut merged, &document.value);
+            layer(&mut merged, &document.value);
         }
         let profile: Self = serde_json::from_value(merged).map_err(|error| anyhow!("{}: {error}", layers.name()))?;
         profile.check().with_context(|| format!("profile `{}`", layers.name()))?;
@@ -190,7 +189,7 @@ impl Profile {
             values["gitea"] = json!({"enabled": self.is_enabled("gitea")});
         }
         if let Some(choice) = self.components.get(component) {
-            merge_values(&mut values, &Value::Object(choice.values.clone()));
+            layer(&mut values, &Value::Object(choice.values.clone()));
         }
         values
     }
@@ -206,6 +205,18 @@ impl Timeouts {
         let own = [("total", &self.total), ("handoff", &self.handoff), ("stuck", &self.stuck)];
         let waves = self.waves.iter().map(|(wave, text)| (format!("waves.{wave}"), text.as_str()));
         own.into_iter().map(|(name, text)| (name.to_owned(), text.as_str())).chain(waves)
+    }
+}
+
+/// Lays one document over another. Unlike Helm's merge it keeps a null: it is the chart's default that the null is to delete.
+fn layer(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                layer(base.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
     }
 }
 

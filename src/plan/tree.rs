@@ -3,38 +3,31 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-
 use crate::plan::applicationset;
 use crate::plan::catalog::Catalog;
+use crate::plan::functions::yaml;
 use crate::plan::profile::Profile;
 
 /// Path in the repository → content.
 pub type Tree = BTreeMap<String, Vec<u8>>;
 
-pub fn tree(
-    profile: &Profile,
-    catalog: &Catalog,
-    charts: &BTreeMap<String, BTreeMap<String, Vec<u8>>>,
-) -> Result<Tree> {
+pub fn tree(profile: &Profile, catalog: &Catalog, charts: &BTreeMap<String, BTreeMap<String, Vec<u8>>>) -> Tree {
     let mut tree = Tree::new();
     for entry in catalog.entries().filter(|entry| profile.is_enabled(&entry.component.name)) {
         let name = &entry.component.name;
         for (path, content) in charts.get(name).into_iter().flatten() {
             tree.insert(format!("charts/{name}/{path}"), content.clone());
         }
-        let values =
-            serde_saphyr::to_string(&profile.values(name)).with_context(|| format!("write the values of `{name}`"))?;
-        tree.insert(format!("values/{name}.yaml"), values.into_bytes());
+        tree.insert(format!("values/{name}.yaml"), yaml(&profile.values(name)).into_bytes());
     }
     let mut bootstrap = String::new();
     for object in applicationset::objects(profile) {
         bootstrap += "---\n";
-        bootstrap += &serde_saphyr::to_string(object.value()).with_context(|| format!("write {}", object.id()))?;
+        bootstrap += &yaml(object.value());
     }
     tree.insert("bootstrap.yaml".to_owned(), bootstrap.into_bytes());
     tree.insert("README.md".to_owned(), README.as_bytes().to_vec());
-    Ok(tree)
+    tree
 }
 
 const README: &str = "\

@@ -37,7 +37,7 @@ pub(super) fn deployment(object: &Object) -> Verdict {
         return Waiting(format!("{ready} of {wanted} replicas are ready"));
     }
     if total > updated {
-        return Waiting(format!("{} replicas of the old version are still there", total - updated));
+        return Waiting(format!("replicas of the old version that are still there: {}", total - updated));
     }
     Ready
 }

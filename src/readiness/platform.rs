@@ -32,21 +32,21 @@ pub(super) fn cluster(object: &Object) -> Verdict {
     if ready < wanted {
         return Waiting(format!("{ready} of {wanted} instances are ready"));
     }
-    let (current, target) = (object.text("/status/currentPrimary"), object.text("/status/targetPrimary"));
-    if current.is_none() || current != target {
-        return Waiting(format!(
-            "the primary is {}, it is to be {}",
-            current.unwrap_or("none"),
-            target.unwrap_or("none")
-        ));
+    let primary = |which: &str| object.text(which).unwrap_or("none");
+    match (primary("/status/currentPrimary"), primary("/status/targetPrimary")) {
+        ("none", _) => Waiting("it has no primary yet".to_owned()),
+        (current, target) if current == target => Ready,
+        (current, target) => Waiting(format!("the primary is {current}, it is to be {target}")),
     }
-    Ready
 }
 
 /// Argo CD judges the health of what it applied; an Application is ready when Git and cluster agree and all is healthy.
 pub(super) fn application(object: &Object) -> Verdict {
-    let known = |pointer: &str| object.text(pointer).unwrap_or("unknown").to_owned();
-    let (sync, health) = (known("/status/sync/status"), known("/status/health/status"));
+    let (sync, health) = (object.text("/status/sync/status"), object.text("/status/health/status"));
+    if sync.or(health).is_none() {
+        return Waiting("its controller has not seen it yet".to_owned());
+    }
+    let (sync, health) = (sync.unwrap_or("Unknown"), health.unwrap_or("Unknown"));
     if sync == "Synced" && health == "Healthy" {
         return Ready;
     }
@@ -56,10 +56,15 @@ pub(super) fn application(object: &Object) -> Verdict {
         .find(|condition| condition["type"].as_str().is_some_and(|kind| kind.ends_with("Error")));
     let message = error
         .and_then(|condition| condition["message"].as_str())
-        .or_else(|| object.text("/status/operationState/message"))
+        // The message of a sync that succeeded says nothing of why it is not enough.
+        .or_else(|| object.text("/status/operationState/message").filter(|_| !has_synced(object)))
         .unwrap_or_default();
     let words = if message.is_empty() { format!("{sync}, {health}") } else { format!("{sync}, {health}: {message}") };
     if health == "Degraded" { Failed(words) } else { Waiting(words) }
+}
+
+fn has_synced(object: &Object) -> bool {
+    object.text("/status/operationState/phase") == Some("Succeeded")
 }
 
 pub(super) fn application_set(object: &Object) -> Verdict {

@@ -32,21 +32,37 @@ pub(super) fn pod(object: &Object) -> Verdict {
         // A claim that is still being bound looks the same for a moment; the engine gives it that moment.
         return if scheduled.reason == "Unschedulable" { Failed(words) } else { Waiting(words) };
     }
-    let statuses =
-        || object.items("/status/initContainerStatuses").iter().chain(object.items("/status/containerStatuses"));
-    if let Some(words) = first(statuses(), hopeless) {
+    if let Some(words) = first(statuses(object), hopeless) {
         return Failed(words);
     }
-    Waiting(first(statuses(), pending).unwrap_or_else(|| "it has not started yet".to_owned()))
+    let pending = first(statuses(object), pending).or_else(|| unready_words(object));
+    Waiting(pending.unwrap_or_else(|| "it has not started yet".to_owned()))
 }
 
+/// Init containers first, as they run first.
+fn statuses(object: &Object) -> impl Iterator<Item = &Value> {
+    object.items("/status/initContainerStatuses").iter().chain(object.items("/status/containerStatuses"))
+}
+
+/// Every container is ready and the pod is not: a readiness gate, which only the condition names.
+fn unready_words(object: &Object) -> Option<String> {
+    condition(object, "Ready").map(|ready| ready.in_words()).filter(|words| !words.is_empty())
+}
+
+/// The pod's own reason stands there when the kubelet ended or refused it; then the containers' exits say nothing.
 fn failed_words(object: &Object) -> String {
-    let statuses = object.items("/status/containerStatuses").iter();
-    let exit =
-        first(statuses, |status| status.pointer("/state/terminated").map(|ended| exit_words(name(status), ended)));
-    exit.or_else(|| object.text("/status/message").map(str::to_owned))
-        .or_else(|| object.text("/status/reason").map(str::to_owned))
-        .unwrap_or_else(|| "it failed".to_owned())
+    let own = |field: &str| object.text(field).map(str::trim).filter(|text| !text.is_empty());
+    match (own("/status/reason"), own("/status/message")) {
+        (Some(reason), Some(message)) => return format!("{reason}: {message}"),
+        (Some(words), None) | (None, Some(words)) => return words.to_owned(),
+        (None, None) => {}
+    }
+    first(statuses(object), failed_exit).unwrap_or_else(|| "it failed".to_owned())
+}
+
+fn failed_exit(status: &Value) -> Option<String> {
+    let ended = status.pointer("/state/terminated")?;
+    (ended["exitCode"].as_i64() != Some(0)).then(|| exit_words(name(status), ended))
 }
 
 fn name(status: &Value) -> &str {
@@ -54,11 +70,15 @@ fn name(status: &Value) -> &str {
 }
 
 fn exit_words(name: &str, ended: &Value) -> String {
+    format!("container `{name}` {}", how_it_ended(ended))
+}
+
+fn how_it_ended(ended: &Value) -> String {
     let code = ended["exitCode"].as_i64().unwrap_or(-1);
     let reason = ended["reason"].as_str().unwrap_or("Error");
     match ended["message"].as_str().map(str::trim).filter(|message| !message.is_empty()) {
-        Some(message) => format!("container `{name}` ended with {code} ({reason}): {message}"),
-        None => format!("container `{name}` ended with {code} ({reason})"),
+        Some(message) => format!("ended with {code} ({reason}): {message}"),
+        None => format!("ended with {code} ({reason})"),
     }
 }
 
@@ -67,12 +87,15 @@ fn hopeless(status: &Value) -> Option<String> {
     if !HOPELESS.contains(&reason) {
         return None;
     }
+    let last = status.pointer("/lastState/terminated").map(|ended| format!("last time it {}", how_it_ended(ended)));
     let message = status.pointer("/state/waiting/message").and_then(Value::as_str).unwrap_or_default();
-    let mut words = format!("container `{}`: {reason}: {message}", name(status));
-    if let Some(ended) = status.pointer("/lastState/terminated") {
-        words += &format!("; {}", exit_words("it", ended).replace("container `it`", "last time it"));
-    }
-    Some(words.trim_end_matches([':', ' ']).to_owned())
+    let said = match (reason, last) {
+        // The kubelet's message is only how long it holds back, and of which container by UID.
+        ("CrashLoopBackOff", Some(last)) => format!("{reason}: {last}"),
+        (_, Some(last)) => format!("{reason}: {message}; {last}"),
+        (_, None) => format!("{reason}: {message}"),
+    };
+    Some(format!("container `{}`: {}", name(status), said.trim_end_matches([':', ' '])))
 }
 
 fn pending(status: &Value) -> Option<String> {

@@ -111,16 +111,22 @@ impl Ui {
     }
 
     /// Asks on the terminal. Anything but yes, the end of input included, is no. Without a terminal it is an error that names the flag.
-    pub fn confirm(&self, question: &str) -> Result<bool> {
+    pub async fn confirm(&self, question: &str) -> Result<bool> {
         if self.mode == Mode::Json || !std::io::stdin().is_terminal() {
             return Err(anyhow!("there is no terminal to ask on"))
                 .hint("say `--yes` to go on without being asked")
                 .exit(code::USAGE);
         }
+        // What was sent before the question is shown before it.
+        tokio::task::yield_now().await;
         let _ = write!(std::io::stderr(), "{question} [y/N] ");
         let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
+        // On a thread of its own, so that Ctrl-C at the question is heard.
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            std::io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = answer.await??;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 }
