@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -60,7 +61,11 @@ class Run:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             began = time.perf_counter()
             process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err, env=environment)
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
             self.seconds = time.perf_counter() - began
             process.returncode = self.code = os.waitstatus_to_exitcode(status)
             self.peak = usage.ru_maxrss * 1024
@@ -188,11 +193,18 @@ def show(figures, fixed, rounds):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
+def end(*_):
+    """An end by signal goes through the `with` of a lab, too; a second signal must not end that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds on the lab; 0: only what needs none [default: 3]")
     parser.add_argument("--binary", type=pathlib.Path, help="the platctl to measure [default: target's static release]")
     flags = parser.parse_args()
+    signal.signal(signal.SIGTERM, end)
     binary = binary_to_measure(flags.binary)
 
     rendered = Run([binary, "render", "--profile", "dev"]).out
