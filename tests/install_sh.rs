@@ -117,7 +117,7 @@ fn path_with(first: &Path) -> OsString {
 
 /// Does it under each shell that is installed; `sh` always is.
 fn each_shell(test: impl Fn(&str, &Release)) {
-    let is_here = |shell: &&str| Command::new(shell).args(["-c", ":"]).status().is_ok();
+    let is_here = |shell: &&&str| Command::new(shell).args(["-c", ":"]).status().is_ok();
     for shell in ["sh", "dash", "bash", "ksh"].iter().filter(is_here) {
         test(shell, &Release::new());
     }

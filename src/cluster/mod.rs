@@ -32,6 +32,11 @@ pub const FIELD_MANAGER: &str = "platctl";
 /// A request that has no answer by then is as good as a lost connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How an object is written: method and content type.
+const APPLY: (&str, &str) = ("PATCH", "application/apply-patch+yaml");
+const CREATE: (&str, &str) = ("POST", "application/json");
+const REPLACE: (&str, &str) = ("PUT", "application/json");
+
 /// A connection to one cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
@@ -178,7 +183,7 @@ impl Cluster {
         loop {
             let query = format!("?limit=500&labelSelector={}&continue={}", encode(selector), encode(&token));
             let mut page = self.send("GET", &(path.clone() + &query), None, None).await?;
-            token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
+            page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().clone_into(&mut token);
             if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
                 found.extend(items.into_iter().filter_map(|mut item| {
                     // Items of a list do not repeat what the list says.
@@ -195,55 +200,54 @@ impl Cluster {
 
     /// Server-side apply as `platctl`. Conflicts with other managers are reported, not forced.
     pub async fn apply(&self, object: &Object) -> Result<Object, Problem> {
-        self.apply_with(object, "").await
+        self.write(&APPLY, object, "").await
     }
 
     /// What `apply` would give, without writing.
     pub async fn dry_apply(&self, object: &Object) -> Result<Object, Problem> {
-        self.apply_with(object, "&dryRun=All").await
+        self.write(&APPLY, object, "&dryRun=All").await
     }
 
-    async fn apply_with(&self, object: &Object, query: &str) -> Result<Object, Problem> {
-        let path = self.resources.path(&object.id()).await?;
-        let path = format!("{path}?fieldManager={FIELD_MANAGER}{query}");
-        let value = self.send("PATCH", &path, Some("application/apply-patch+yaml"), Some(object.value())).await?;
-        Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
-    }
-
-    /// Creates an object that must not be there yet. `Conflict` when it is.
+    /// Creates an object that must not be there yet.
     pub async fn create(&self, object: &Object) -> Result<Object, Problem> {
-        self.create_with(object, "").await
+        self.write(&CREATE, object, "").await
     }
 
     /// Whether the object would be admitted, and what admission makes of it.
     pub async fn dry_create(&self, object: &Object) -> Result<Object, Problem> {
-        self.create_with(object, "&dryRun=All").await
-    }
-
-    async fn create_with(&self, object: &Object, query: &str) -> Result<Object, Problem> {
-        let path = self.resources.collection(&object.id()).await?;
-        let path = format!("{path}?fieldManager={FIELD_MANAGER}{query}");
-        let value = self.send("POST", &path, Some("application/json"), Some(object.value())).await?;
-        Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
+        self.write(&CREATE, object, "&dryRun=All").await
     }
 
     /// Replaces an object at its resource version: `Conflict` when somebody was faster.
     pub async fn replace(&self, object: &Object) -> Result<Object, Problem> {
-        let path = self.resources.path(&object.id()).await?;
-        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
-        let value = self.send("PUT", &path, Some("application/json"), Some(object.value())).await?;
+        self.write(&REPLACE, object, "").await
+    }
+
+    async fn write(
+        &self,
+        (method, content_type): &(&str, &str),
+        object: &Object,
+        query: &str,
+    ) -> Result<Object, Problem> {
+        let id = object.id();
+        let path =
+            if *method == "POST" { self.resources.collection(&id).await } else { self.resources.path(&id).await }?;
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}{query}");
+        let value = self.send(method, &path, Some(content_type), Some(object.value())).await?;
         Object::new(value).map_err(|message| Problem { class: Class::Invalid, message })
     }
 
     pub async fn merge_patch(&self, id: &Id, patch: &Value) -> Result<(), Problem> {
-        let path = self.resources.path(id).await?;
-        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
-        self.send("PATCH", &path, Some("application/merge-patch+json"), Some(patch)).await.map(drop)
+        self.patch(id, "application/merge-patch+json", patch).await
     }
 
     pub async fn json_patch(&self, id: &Id, patch: &Value) -> Result<(), Problem> {
-        let path = self.resources.path(id).await?;
-        self.send("PATCH", &path, Some("application/json-patch+json"), Some(patch)).await.map(drop)
+        self.patch(id, "application/json-patch+json", patch).await
+    }
+
+    async fn patch(&self, id: &Id, content_type: &str, change: &Value) -> Result<(), Problem> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.resources.path(id).await?);
+        self.send("PATCH", &path, Some(content_type), Some(change)).await.map(drop)
     }
 
     /// Deletes exactly the object that was seen: another one of the same name is left alone. True if there was something to delete.

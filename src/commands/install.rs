@@ -74,7 +74,7 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
     let (cluster, plan) = (&engine.cluster, &desired.plan);
     let recorded = inventory(cluster).await?;
     if let Some(inventory) = recorded.as_ref().filter(|inventory| inventory.phase == Phase::HandedOver) {
-        return owned_by_argo(engine, desired, inventory).await;
+        return Ok(owned_by_argo(engine, desired, inventory));
     }
     let facts = check(engine, plan, version).await?;
     announce(engine, plan, "install");
@@ -249,7 +249,7 @@ async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> 
 }
 
 /// After the handoff Git rules: says so, and what to do instead.
-async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> Result<u8> {
+fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> u8 {
     let published = inventory.published.clone();
     let (repository, revision) =
         published.map_or_else(Default::default, |published| (published.repository, published.revision));
@@ -275,7 +275,7 @@ async fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory
         next.push(Line { label: "not applied".to_owned(), value });
     }
     engine.events.send(finished("install", Totals::default(), next));
-    Ok(0)
+    0
 }
 
 fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {

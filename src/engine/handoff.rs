@@ -151,7 +151,7 @@ impl Engine {
             match seen.get(name) {
                 None => lines.push(format!("Application `{name}` was not made")),
                 Some(application) if !application.is_done() => {
-                    lines.push(format!("Application `{name}`: {}", application.in_words()))
+                    lines.push(format!("Application `{name}`: {}", application.in_words()));
                 }
                 Some(_) => {}
             }

@@ -61,7 +61,7 @@ impl Engine {
             match self.cluster.take_lease(&id(), holder).await {
                 // Not found: the uninstallation removes the namespace with the lock in it at its very end.
                 Ok(Taken::Ours) | Err(Problem { class: Class::NotFound | Class::Denied, .. }) => {
-                    renewed = Instant::now()
+                    renewed = Instant::now();
                 }
                 Ok(Taken::HeldBy { holder, .. }) => return anyhow!("the lock was taken by {holder}"),
                 Err(problem) if renewed.elapsed() > period * 3 => {

@@ -43,9 +43,9 @@ pub struct Pacing {
 impl Default for Pacing {
     fn default() -> Self {
         Self {
-            retry: Pace { first: Duration::from_millis(250), cap: Duration::from_secs(10), seed: rand::random() },
+            retry: Pace { first: Duration::from_millis(200), cap: Duration::from_secs(10), seed: rand::random() },
             concurrency: 16,
-            stuck: Duration::from_secs(60),
+            stuck: Duration::from_mins(1),
         }
     }
 }

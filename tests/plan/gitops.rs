@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::platform::{Platform, REPOSITORY, assert_none_in_any, dev, platforms, prod};
 
 pub(crate) fn tree_of(platform: &Platform) -> Tree {
-    tree(&platform.plan.profile, &embedded::catalog().unwrap(), &embedded::charts()).unwrap()
+    tree(&platform.plan.profile, &embedded::catalog().unwrap(), &embedded::charts())
 }
 
 fn application_set(platform: &Platform) -> Object {

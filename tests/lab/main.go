@@ -1,0 +1,48 @@
+// Lab runs a real Kubernetes control plane with simulated nodes for platctl's
+// tests, and beside it the real controllers that platctl installs. README.md tells
+// what is real and what is not.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"platctl.dev/lab/internal/child"
+	"platctl.dev/lab/internal/controlplane"
+)
+
+const usage = `usage:
+  lab up --dir DIR [--detach] [--nodes 3] [--pod-delay 300ms] [--components all|none|LIST] [--bin DIR]
+         [--kubernetes-version-string vX.Y.Z]
+  lab down --dir DIR
+`
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	name, args := os.Args[1], os.Args[2:]
+	var err error
+	switch name {
+	case "up":
+		err = up(args)
+	case "down":
+		err = down(args)
+	case child.MountCommand:
+		err = child.ExecWithMounts(args[0])
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+	default:
+		code, known := controlplane.Run(name, args)
+		if !known {
+			fmt.Fprint(os.Stderr, usage)
+			code = 2
+		}
+		os.Exit(code)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
