@@ -145,6 +145,7 @@ impl Profile {
         for document in &documents {
             let mut mistakes = document.mistakes(&shape);
             mistakes.extend(WORDS.iter().filter_map(|(path, words)| document.not_among(path, words)));
+            mistakes.sort_by_key(|mistake| mistake.line);
             if !mistakes.is_empty() {
                 let words: Vec<_> = mistakes.iter().map(|mistake| document.describe(mistake)).collect();
                 return Err(anyhow!("{}", words.join("\n")))
@@ -167,7 +168,8 @@ impl Profile {
                 .hint("give the Git repository that Argo CD is to follow: `--repo-url URL`, or `repository.url` in the profile");
         }
         if self.repository.mode == RepositoryMode::InCluster && !self.is_enabled("gitea") {
-            bail!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled");
+            return Err(anyhow!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled"))
+                .hint("enable it, or give a Git repository of your own: `--repo-url URL`");
         }
         for (name, text) in self.timeouts.named() {
             duration(text).map_err(|error| anyhow!("`timeouts.{name}`: {error}"))?;
