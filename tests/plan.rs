@@ -8,6 +8,8 @@
 mod access;
 #[path = "plan/availability.rs"]
 mod availability;
+#[path = "support/credential.rs"]
+mod credential;
 #[path = "plan/credentials.rs"]
 mod credentials;
 #[path = "plan/gitops.rs"]
