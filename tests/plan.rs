@@ -28,6 +28,8 @@ mod platform;
 mod preflight;
 #[path = "plan/refusals.rs"]
 mod refusals;
+#[path = "plan/requirements.rs"]
+mod requirements;
 #[path = "plan/services.rs"]
 mod services;
 #[path = "plan/shape.rs"]
