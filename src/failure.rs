@@ -57,7 +57,8 @@ impl Failure {
                 collect_advice(&advice.source, &mut hint, &mut code);
             }
             let line = cause.to_string();
-            if lines.last() != Some(&line) {
+            // Many errors end in the words of their own cause.
+            if !lines.last().is_some_and(|last| last.ends_with(&line)) {
                 lines.push(line);
             }
         }

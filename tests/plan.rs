@@ -8,6 +8,8 @@
 mod access;
 #[path = "plan/availability.rs"]
 mod availability;
+#[path = "support/credential.rs"]
+mod credential;
 #[path = "plan/credentials.rs"]
 mod credentials;
 #[path = "plan/gitops.rs"]
@@ -26,6 +28,8 @@ mod platform;
 mod preflight;
 #[path = "plan/refusals.rs"]
 mod refusals;
+#[path = "plan/requirements.rs"]
+mod requirements;
 #[path = "plan/services.rs"]
 mod services;
 #[path = "plan/shape.rs"]

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::{Stream, StreamExt};
 use http::Request;
 use kube::api::{Api, DynamicObject};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Advise, code};
 use crate::object::{Id, Object};
+use crate::plan::document::nearest;
 use resources::Resources;
 
 /// The field manager of everything that platctl applies.
@@ -365,6 +366,11 @@ async fn load(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Confi
         },
     };
     let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
+    let names: Vec<&str> = file.contexts.iter().map(|context| context.name.as_str()).collect();
+    if !names.contains(&name.as_str()) {
+        let what = if name.is_empty() { "current context".to_owned() } else { format!("context `{name}`") };
+        bail!("the kubeconfig has no {what}: {}", nearest(&name, names.iter().copied()));
+    }
     let config =
         Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("use context `{name}`"))?;
     Ok((config, name))

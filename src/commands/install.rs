@@ -15,6 +15,8 @@ use crate::event::{Event, Events, Line, PlannedWave};
 use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::Plan;
+use crate::plan::catalog::WAVES;
+use crate::plan::document::nearest;
 use crate::plan::preflight::{self, Facts, Severity};
 use crate::plan::profile::duration;
 use crate::readiness::{Verdict, judge};
@@ -32,8 +34,25 @@ pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8>
     done
 }
 
+/// The flags' own names in what would else be told of the keys that they stand for.
+fn check_timeouts(flags: &Install) -> Result<()> {
+    if let Some(total) = &flags.timeout {
+        duration(total).context("--timeout")?;
+    }
+    for assignment in &flags.wave_timeout {
+        let name = format!("--wave-timeout {assignment}");
+        let (wave, text) = assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `WAVE=DURATION` is expected"))?;
+        if !WAVES.contains(&wave) {
+            return Err(anyhow!("{name}: no wave `{wave}`: {}", nearest(wave, WAVES.into_iter())));
+        }
+        duration(text).with_context(|| name.clone())?;
+    }
+    Ok(())
+}
+
 /// The plan, with the flags that override its timeouts.
 fn desired(flags: &Install) -> Result<Desired> {
+    check_timeouts(flags).exit(code::USAGE)?;
     let mut choice_set = Vec::new();
     for assignment in &flags.wave_timeout {
         choice_set.push(format!("timeouts.waves.{assignment}"));

@@ -103,7 +103,10 @@ fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("read `{}`", path.display())).exit(code::USAGE)
+    std::fs::read_to_string(path)
+        .with_context(|| format!("read `{}`", path.display()))
+        .hint("give the path of a file; `platctl profile list` shows the profiles that need none")
+        .exit(code::USAGE)
 }
 
 /// Reaches the cluster: a first request proves address, certificate and credentials.

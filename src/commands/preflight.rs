@@ -7,7 +7,7 @@ use super::{Desired, connect};
 use crate::cli::{Global, Preflight};
 use crate::failure::code;
 use crate::plan::preflight::{Facts, Finding, Requests, Severity, check, requests};
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 #[derive(Serialize)]
 struct Report {
@@ -31,10 +31,10 @@ pub(super) async fn run(global: &Global, flags: &Preflight, ui: &Ui) -> Result<u
 fn in_words(report: &Report) -> String {
     let facts = &report.facts;
     let mut text = format!(
-        "Kubernetes {}, {} nodes, {} storage classes\nthe platform requests {} m of CPU and {} MiB of memory, sidecars not counted\n",
+        "Kubernetes {}, {}, {}\nthe platform requests {} m of CPU and {} MiB of memory, sidecars not counted\n",
         facts.version,
-        facts.nodes.len(),
-        facts.storage_classes.len(),
+        counted(facts.nodes.len(), "node"),
+        counted(facts.storage_classes.len(), "storage class"),
         report.requests.cpu_millis,
         report.requests.memory_bytes / 1024 / 1024,
     );

@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::Desired;
 use crate::cli::{Output, Render};
+use crate::failure::{Advise, code};
 use crate::plan::functions::yaml;
 use crate::ui::Ui;
 
 pub(super) fn run(flags: &Render, ui: &Ui) -> Result<u8> {
     let desired = Desired::of(&flags.choice)?;
     for name in &flags.components {
-        desired.plan.component(name)?;
+        desired.plan.component(name).exit(code::USAGE)?;
     }
     let wanted = |name: &String| flags.components.is_empty() || flags.components.contains(name);
     let objects: Vec<&Value> = desired

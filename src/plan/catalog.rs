@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -178,8 +178,8 @@ impl Catalog {
         let mut entries = BTreeMap::new();
         for (name, files) in charts {
             let text = files.get("component.yaml").with_context(|| format!("chart `{name}` has no component.yaml"))?;
-            let component: Component =
-                serde_saphyr::from_slice(text).with_context(|| format!("{name}/component.yaml"))?;
+            let component: Component = serde_saphyr::from_slice(text)
+                .map_err(|error| anyhow!("{name}/component.yaml: {}", error.without_snippet()))?;
             if component.name != name {
                 bail!("{name}/component.yaml names the component `{}`", component.name);
             }

@@ -32,7 +32,8 @@ impl Document {
         if text.trim().is_empty() {
             return Ok(Self::of(name, Value::Object(Map::new())));
         }
-        let Node { value, lines } = serde_saphyr::from_str(text).map_err(|error| anyhow!("{name}: {error}"))?;
+        let Node { value, lines } =
+            serde_saphyr::from_str(text).map_err(|error| anyhow!("{name}: {}", error.without_snippet()))?;
         match value {
             Value::Null => Ok(Self::of(name, Value::Object(Map::new()))),
             Value::Object(_) => Ok(Self { name: name.to_owned(), value, lines }),
@@ -74,7 +75,9 @@ impl Document {
 
     fn compare<'a>(&self, value: &'a Value, shape: &Value, path: &mut Vec<&'a str>, found: &mut Vec<Mistake>) {
         let (Value::Object(value), Value::Object(shape)) = (value, shape) else {
-            if let Some(problem) = kind_mismatch(value, shape) {
+            // A chart's quantity such as `cpu: 1` may be a number where its default is text; the profile's own keys are exact.
+            let is_quantity = path.first() == Some(&"components") && value.is_number() && shape.is_string();
+            if let Some(problem) = kind_mismatch(value, shape).filter(|_| !is_quantity) {
                 found.push(self.mistake(path, problem));
             }
             return;
@@ -90,6 +93,14 @@ impl Document {
             }
             path.pop();
         }
+    }
+
+    /// A value that is none of the words that its key takes.
+    pub fn not_among(&self, path: &[&str], words: &[&str]) -> Option<Mistake> {
+        let value = path.iter().try_fold(&self.value, |value, key| value.get(key))?;
+        let word = value.as_str().filter(|word| !words.contains(word))?;
+        let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        Some(self.mistake(path, format!("`{word}`, but {} is expected", words.join(" or "))))
     }
 
     fn mistake(&self, path: &[&str], problem: String) -> Mistake {
@@ -108,25 +119,31 @@ fn kind_mismatch(value: &Value, shape: &Value) -> Option<String> {
         Value::Object(_) => Some("a map"),
     };
     match (kind(value), kind(shape)) {
-        // A quantity such as `cpu: 1` may be written as a number where the default is text.
-        (Some("a number"), Some("text")) | (None, _) | (_, None) => None,
-        (Some(found), Some(wanted)) if found != wanted => Some(format!("is {found}, but {wanted} is expected")),
+        (Some(found), Some(wanted)) if found != wanted => Some(format!("{found}, but {wanted} is expected")),
         _ => None,
     }
 }
 
-/// The words for an unknown key, with the nearest valid one where there is one that is near.
-pub fn unknown_key<'a>(key: &str, valid: impl Iterator<Item = &'a str> + Clone) -> String {
+fn unknown_key<'a>(key: &str, valid: impl Iterator<Item = &'a str> + Clone) -> String {
+    format!("unknown key; {}", nearest(key, valid))
+}
+
+/// The name that was meant where one is near, else all that there are.
+pub fn nearest<'a>(name: &str, valid: impl Iterator<Item = &'a str> + Clone) -> String {
     let nearest = valid
         .clone()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(key, candidate), candidate))
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((_, nearest)) = nearest {
-        return format!("unknown key; did you mean `{nearest}`?");
+        return format!("did you mean `{nearest}`?");
     }
-    let valid: Vec<_> = valid.map(|key| format!("`{key}`")).collect();
-    format!("unknown key; valid here are {}", valid.join(", "))
+    let valid: Vec<_> = valid.map(|name| format!("`{name}`")).collect();
+    match valid.as_slice() {
+        [] => "there is none".to_owned(),
+        [only] => format!("there is {only}"),
+        several => format!("there are {}", several.join(", ")),
+    }
 }
 
 struct Node {
@@ -227,6 +244,6 @@ mod tests {
         let document = Document::parse("x", "a: [1]\nb: 1\nc: null\nd: {e: 1}\n").unwrap();
         let shape = json!({"a": "", "b": "", "c": {"x": 1}, "d": {}});
         let words: Vec<_> = document.mistakes(&shape).iter().map(|m| document.describe(m)).collect();
-        assert_eq!(words, ["x:1: `a`: is a list, but text is expected"]);
+        assert_eq!(words, ["x:1: `a`: a list, but text is expected", "x:2: `b`: a number, but text is expected"]);
     }
 }

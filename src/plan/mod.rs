@@ -13,11 +13,13 @@ pub mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
+use crate::failure::{Advise, code};
 use crate::object::{COMPONENT_LABEL, Id, Object, TRACKING_ANNOTATION};
 use catalog::{Catalog, Component, Entry, WAVES};
+use document::nearest;
 use profile::Profile;
 use render::Release;
 
@@ -97,7 +99,10 @@ fn track(object: &mut Object, component: &Component) {
 fn check_needs(profile: &Profile, components: &[PlannedComponent]) -> Result<()> {
     for planned in components {
         if let Some(need) = planned.component.needs.iter().find(|need| !profile.is_enabled(need)) {
-            bail!("component `{}` needs `{need}`, which the profile disables", planned.component.name);
+            let name = &planned.component.name;
+            return Err(anyhow!("component `{name}` needs `{need}`, which the profile disables"))
+                .hint(format!("enable `{need}`, or disable `{name}` too: `--set components.{name}.enabled=false`"))
+                .exit(code::USAGE);
         }
     }
     Ok(())
@@ -113,9 +118,10 @@ impl Plan {
     }
 
     pub fn component(&self, name: &str) -> Result<&PlannedComponent> {
+        let names: Vec<&str> = self.components().map(|planned| planned.component.name.as_str()).collect();
         self.components()
             .find(|planned| planned.component.name == name)
-            .with_context(|| format!("component `{name}` is not part of the plan"))
+            .ok_or_else(|| anyhow!("no component `{name}` in this profile: {}", nearest(name, names.iter().copied())))
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::{Advise, code};
 use crate::plan::catalog::{Catalog, WAVES};
-use crate::plan::document::{Document, unknown_key};
+use crate::plan::document::{Document, nearest};
 
 /// What is to be installed and how. The keys of a profile file are these fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,6 +108,13 @@ fn yes() -> bool {
     true
 }
 
+/// The keys that take one word of a few, each with its words.
+const WORDS: [(&[&str], &[&str]); 3] = [
+    (&["tls", "mode"], &["generated", "secret"]),
+    (&["secrets"], &["generated", "external"]),
+    (&["repository", "mode"], &["in-cluster", "external"]),
+];
+
 /// Where the layers of a profile come from, in order.
 pub struct Layers<'a> {
     /// The built-in profiles by name.
@@ -136,16 +143,18 @@ impl Profile {
         let shape = shape(catalog);
         let mut merged = json!({});
         for document in &documents {
-            let mistakes = document.mistakes(&shape);
+            let mut mistakes = document.mistakes(&shape);
+            mistakes.extend(WORDS.iter().filter_map(|(path, words)| document.not_among(path, words)));
+            mistakes.sort_by_key(|mistake| mistake.line);
             if !mistakes.is_empty() {
                 let words: Vec<_> = mistakes.iter().map(|mistake| document.describe(mistake)).collect();
                 return Err(anyhow!("{}", words.join("\n")))
-                    .hint("`platctl profile show NAME` prints every key with its value");
+                    .hint("`platctl profile show NAME` prints a profile's keys; a chart's are in its `values.yaml`, which `platctl export DIR` writes");
             }
             layer(&mut merged, &document.value);
         }
         let profile: Self = serde_json::from_value(merged).map_err(|error| anyhow!("{}: {error}", layers.name()))?;
-        profile.check().with_context(|| format!("profile `{}`", layers.name()))?;
+        profile.check().with_context(|| format!("profile `{}` cannot be used", layers.name()))?;
         Ok(profile)
     }
 
@@ -159,10 +168,11 @@ impl Profile {
                 .hint("give the Git repository that Argo CD is to follow: `--repo-url URL`, or `repository.url` in the profile");
         }
         if self.repository.mode == RepositoryMode::InCluster && !self.is_enabled("gitea") {
-            bail!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled");
+            return Err(anyhow!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled"))
+                .hint("enable it, or give a Git repository of your own: `--repo-url URL`");
         }
         for (name, text) in self.timeouts.named() {
-            duration(text).with_context(|| format!("`timeouts.{name}`"))?;
+            duration(text).map_err(|error| anyhow!("`timeouts.{name}`: {error}"))?;
         }
         if let Some(wave) = WAVES.iter().find(|wave| !self.timeouts.waves.contains_key(**wave)) {
             bail!("`timeouts.waves.{wave}` is missing");
@@ -271,12 +281,8 @@ impl Layers<'_> {
     }
 
     fn built_in(&self, name: &str) -> Result<Document> {
-        let text = self.built_in.get(name).ok_or_else(|| {
-            anyhow!(
-                "no profile `{name}`: {}",
-                unknown_key(name, self.built_in.keys().map(String::as_str)).replace("unknown key; ", "")
-            )
-        })?;
+        let names = self.built_in.keys().map(String::as_str);
+        let text = self.built_in.get(name).ok_or_else(|| anyhow!("no profile `{name}`: {}", nearest(name, names)))?;
         let mut document = Document::parse(&format!("profile {name}"), text)?;
         document.value["extends"] = Value::from(name);
         Ok(document)
@@ -286,10 +292,10 @@ impl Layers<'_> {
 /// `--set a.b=c`: a path into the profile; a component's name in front stands for `components.<name>.values`. A backslash keeps a dot.
 fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
     let name = format!("--set {assignment}");
-    let (path, text) = assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `path=value` is expected"))?;
+    let (path, text) = assignment.split_once('=').ok_or_else(|| anyhow!("{name}: `KEY=VALUE` is expected"))?;
     let mut keys: Vec<String> = path.replace("\\.", "\u{0}").split('.').map(|key| key.replace('\u{0}', ".")).collect();
     if keys.iter().any(String::is_empty) {
-        bail!("{name}: the path has an empty part");
+        bail!("{name}: the key has an empty part");
     }
     if catalog.get(&keys[0]).is_some() {
         keys.splice(1..1, ["values".to_owned()]);
@@ -298,7 +304,7 @@ fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
     let value: Value = if text.is_empty() {
         Value::from("")
     } else {
-        serde_saphyr::from_str(text).map_err(|error| anyhow!("{name}: {error}"))?
+        serde_saphyr::from_str(text).map_err(|error| anyhow!("{name}: {}", error.without_snippet()))?
     };
     let value = keys.into_iter().rev().fold(value, |inner, key| json!({ key: inner }));
     Ok(Document::of(&name, value))

@@ -62,15 +62,17 @@ impl<W: Write + Send> Renderer for JsonLines<W> {
 pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
     Some(match event {
         Event::Connected { context, server, version, nodes } => {
-            format!("cluster: context {context}, {server}, Kubernetes {version}, {nodes} nodes")
+            format!("cluster: context {context}, {server}, Kubernetes {version}, {}", counted(*nodes, "node"))
         }
         Event::Warned { check, title, hint } => format!("warning: {title} ({check}): {hint}"),
         Event::Planned { action, profile, waves } => {
             let objects: usize = waves.iter().map(|wave| wave.objects).sum();
-            format!("{action}: profile {profile}, {} waves, {objects} objects", waves.len())
+            format!("{action}: profile {profile}, {}, {}", counted(waves.len(), "wave"), counted(objects, "object"))
         }
         Event::WaveStarted { wave, name } => format!("wave {wave} ({name}): started"),
-        Event::ComponentStarted { component, objects } => format!("  {component}: applying {objects} objects"),
+        Event::ComponentStarted { component, objects } => {
+            format!("  {component}: applying {}", counted(*objects, "object"))
+        }
         Event::SecretGenerated { id } => format!("  generated {id}"),
         Event::Applied { component, id, change } => {
             let word = match change {
@@ -89,17 +91,22 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
         Event::ComponentReady { component } => format!("  {component}: ready"),
         Event::WaveReady { wave, name } => format!("wave {wave} ({name}): done"),
         Event::Published { repository, revision, changed_files } => {
-            format!("published {changed_files} changed files to {repository} at {}", short(revision))
+            let files = counted(*changed_files, "changed file");
+            format!("published {files} to {repository} at {}", short(revision))
         }
         Event::Application { name, sync, health, revision } => {
             format!("  application {name}: {}, {} at {}", known(sync), known(health), short(revision))
         }
         Event::HandedOver { repository, revision, objects, pods } => format!(
-            "handed over to Argo CD: {repository} at {}; {objects} objects unchanged, {pods} pods not restarted",
-            short(revision)
+            "handed over to Argo CD: {repository} at {}; {} unchanged, {} not restarted",
+            short(revision),
+            counted(*objects, "object"),
+            counted(*pods, "pod")
         ),
-        Event::TakenBack { applications } => format!("taken back from Argo CD: {applications} applications"),
-        Event::Deleting { component, objects } => format!("  {component}: deleting {objects} objects"),
+        Event::TakenBack { applications } => {
+            format!("taken back from Argo CD: {}", counted(*applications, "application"))
+        }
+        Event::Deleting { component, objects } => format!("  {component}: deleting {}", counted(*objects, "object")),
         Event::Deleted { id } => return verbose.then(|| format!("    deleted {id}")),
         Event::Kept { id, reason } => format!("  kept {id}: {reason}"),
         Event::Interrupted { wave } => match wave {
@@ -117,6 +124,12 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
         }
         Event::Failed { failure } => format!("failed: {}", failure.what),
     })
+}
+
+/// `1 node`, `2 nodes`, `2 storage classes`.
+pub fn counted(count: usize, what: &str) -> String {
+    let plural = if what.ends_with('s') { "es" } else { "s" };
+    format!("{count} {what}{}", if count == 1 { "" } else { plural })
 }
 
 pub(super) fn short(revision: &str) -> &str {

@@ -5,6 +5,8 @@ mod lines;
 mod progress;
 pub mod table;
 
+pub use lines::counted;
+
 use std::io::{IsTerminal, Write};
 
 use anyhow::{Result, anyhow};
