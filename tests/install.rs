@@ -1,0 +1,32 @@
+//! The whole of platctl against the lab, a real control plane: what it does on a good day, what it survives, what it refuses, and what it
+//! leaves behind. Each test has a lab of its own; they take turns.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::print_stderr, reason = "a failed test says where the logs are")]
+
+#[path = "install/census.rs"]
+mod census;
+#[path = "support/lab.rs"]
+mod lab;
+#[path = "install/refusals.rs"]
+mod refusals;
+#[path = "install/repeated.rs"]
+mod repeated;
+#[path = "install/run.rs"]
+mod run;
+
+/// `install` without what takes long, for tests that are about something else.
+const SMALL: [&str; 7] = [
+    "install",
+    "--yes",
+    "--no-handoff",
+    "--set",
+    "components.postgres.enabled=false",
+    "--set",
+    "components.keycloak.enabled=false",
+];
+
+/// A command and further flags.
+fn with<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [command, more].concat()
+}
