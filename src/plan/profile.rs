@@ -195,6 +195,11 @@ impl Profile {
         if component == "istio-gateway" {
             values["tls"] = json!({"secretName": self.tls.secret_name});
         }
+        if component == "argocd" {
+            // Where the repository is decides where the repo-server may connect to.
+            let is_inside = self.repository.mode == RepositoryMode::InCluster;
+            values["git"] = json!({"inCluster": is_inside, "external": {"enabled": !is_inside}});
+        }
         if component == "namespaces" {
             values["gitea"] = json!({"enabled": self.is_enabled("gitea")});
         }

@@ -145,4 +145,8 @@ fn the_repo_server_reaches_the_repository_and_no_other_place() {
     };
     assert!(outside(prod()), "in production Git is outside");
     assert!(!outside(dev()), "in development it is not");
+    // What `--repo-url` says on top of `dev`.
+    let elsewhere = ["repository.mode=external", "components.gitea.enabled=false"].map(str::to_owned);
+    let elsewhere = [&elsewhere[..], &[format!("repository.url={REPOSITORY}")]].concat();
+    assert!(outside(&Platform::load("dev", &elsewhere)), "with a repository of one's own it is");
 }
