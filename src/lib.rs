@@ -4,7 +4,8 @@
 //! *ui* prints. Dependencies go down only; `tests/layers.rs` enforces it.
 //!
 //! ```text
-//! main → lib → commands ─┬─→ engine ─┬─→ cluster ────→ (kube, tokio)
+//! main → lib → commands ─┬─→ engine ─┬─→ cluster ─┬─→ (kube, tokio)
+//!                        │           │            └─→ plan (Facts), readiness (is a pod ready?)
 //!                        │           ├─→ plan ───────→ (serde_json, gotmpl)
 //!                        │           └─→ readiness ──→ (serde_json)        object, failure: used by all, use nothing
 //!                        ├─→ embedded, cluster

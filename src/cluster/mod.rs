@@ -208,6 +208,11 @@ impl Cluster {
         self.write(&APPLY, object, "&dryRun=All").await
     }
 
+    /// The same, taking over what others own: what the object would be, whoever owns it now.
+    pub async fn dry_takeover(&self, object: &Object) -> Result<Object, Problem> {
+        self.write(&APPLY, object, "&dryRun=All&force=true").await
+    }
+
     /// Creates an object that must not be there yet.
     pub async fn create(&self, object: &Object) -> Result<Object, Problem> {
         self.write(&CREATE, object, "").await

@@ -34,7 +34,7 @@ async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>
     let Some(live) = live else {
         return Ok(Some(format!("+ {id}\n")));
     };
-    let after = match cluster.dry_apply(object).await {
+    let after = match cluster.dry_takeover(object).await {
         Ok(after) => after,
         // A kind or namespace that an earlier wave brings: shown as it will be sent.
         Err(problem) if problem.class == Class::NotFound => object.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use futures::stream::SelectAll;
 use futures::{Stream, StreamExt};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Engine;
@@ -116,6 +117,8 @@ impl Engine {
 
     fn note(&self, awaited: &mut Awaited, watch: usize, seen: Seen, component: &str) {
         match seen {
+            // Evicted or rejected: its controller has made another, which is what counts.
+            Seen::There(object) if is_stray(&object) => awaited.forget(&object.id()),
             Seen::There(object) => {
                 let id = object.id();
                 awaited.fresh.entry(watch).or_default().insert(id.clone());
@@ -157,6 +160,14 @@ impl Engine {
             Ok(()) => anyhow!("unreachable"),
         }
     }
+}
+
+/// A failed pod of a controller that replaces its pods, as eviction and a full node leave behind.
+fn is_stray(object: &Object) -> bool {
+    let replaces = |owner: &Value| matches!(owner["kind"].as_str(), Some("ReplicaSet" | "StatefulSet" | "DaemonSet"));
+    object.kind() == "Pod"
+        && object.text("/status/phase") == Some("Failed")
+        && object.items("/metadata/ownerReferences").iter().any(replaces)
 }
 
 impl Awaited {
