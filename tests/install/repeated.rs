@@ -59,7 +59,8 @@ fn a_converged_run_writes_nothing() {
     lab.run(&["uninstall", "--dry-run"]).expect(0).expect_words(&["this will be removed"]);
 
     assert_eq!(lab.writes(), [""; 0]);
-    let differences = before.differences(&lab.census(), |object| json!([object["metadata"]["uid"], object["metadata"]["generation"]]));
+    let differences = before
+        .differences(&lab.census(), |object| json!([object["metadata"]["uid"], object["metadata"]["generation"]]));
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
@@ -72,8 +73,7 @@ fn data_outlives_an_uninstallation() {
     let data = || {
         let census = lab.census();
         let kept = |object: &Value| {
-            object["kind"] == "PersistentVolumeClaim"
-                || object["metadata"]["labels"]["platctl.dev/generated"] == "keep"
+            object["kind"] == "PersistentVolumeClaim" || object["metadata"]["labels"]["platctl.dev/generated"] == "keep"
         };
         census.without(|object| !kept(object) || object["metadata"]["namespace"] == "platctl-system")
     };
@@ -81,9 +81,7 @@ fn data_outlives_an_uninstallation() {
     assert!(before.objects().count() > 5, "{before:?}");
 
     let uninstalled = lab.run(&["uninstall", "--yes"]).expect(0);
-    let identity = |object: &Value| {
-        json!([object["metadata"]["uid"], object["data"], object["spec"]["volumeName"]])
-    };
+    let identity = |object: &Value| json!([object["metadata"]["uid"], object["data"], object["spec"]["volumeName"]]);
     let differences = before.differences(&data(), identity);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     let kept: Vec<String> = uninstalled.all("kept").iter().map(|event| event["id"]["name"].to_string()).collect();

@@ -38,8 +38,7 @@ impl Lab {
         let output = up.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let info = fs::read_to_string(directory.path().join("lab.json")).unwrap();
-        let lab =
-            Self { directory: Some(directory), info: serde_json::from_str(&info).unwrap(), _turn: turn };
+        let lab = Self { directory: Some(directory), info: serde_json::from_str(&info).unwrap(), _turn: turn };
         // Each namespace gets these from a controller that may not have come to the first ones yet.
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let path = format!("/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt");
