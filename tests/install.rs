@@ -6,6 +6,10 @@
 
 #[path = "install/census.rs"]
 mod census;
+#[path = "install/faults.rs"]
+mod faults;
+#[path = "install/interrupts.rs"]
+mod interrupts;
 #[path = "support/lab.rs"]
 mod lab;
 #[path = "install/refusals.rs"]
@@ -14,6 +18,8 @@ mod refusals;
 mod repeated;
 #[path = "install/run.rs"]
 mod run;
+#[path = "install/whole_way.rs"]
+mod whole_way;
 
 /// `install` without what takes long, for tests that are about something else.
 const SMALL: [&str; 7] = [
