@@ -28,12 +28,25 @@ impl<W: Write + Send> Lines<W> {
 
 impl<W: Write + Send> Renderer for Lines<W> {
     fn show(&mut self, event: &Event) {
-        if let Some(text) = in_words(event, self.verbose) {
-            if matches!(event, Event::Waiting { .. }) && !self.said.insert(text.clone()) {
-                return;
-            }
+        let Some(text) = in_words(event, self.verbose) else { return };
+        if !matches!(event, Event::Waiting { .. }) {
+            let _ = writeln!(self.out, "{text}");
+            return;
+        }
+        let text = if self.verbose { &text } else { without_usual(&text) };
+        if self.said.insert(text.to_owned()) {
             let _ = writeln!(self.out, "{text}");
         }
+    }
+}
+
+/// What every pod goes through on its way is no line of a log.
+fn without_usual(text: &str) -> &str {
+    const USUAL: [&str; 4] =
+        ["it has not started yet", "PodInitializing", "ContainerCreating", "runs and is not ready yet"];
+    match text.rsplit_once("; Pod ") {
+        Some((main, pod)) if USUAL.iter().any(|usual| pod.ends_with(usual)) => main,
+        _ => text,
     }
 }
 
