@@ -97,7 +97,7 @@ fn unreachable(lab: &Lab) {
     refused(lab, &["--context", "nowhere"], 2, &["nowhere"]);
 }
 
-/// A ServiceAccount that may read almost everything and write nothing, then one that may write in a single namespace.
+/// A `ServiceAccount` that may read almost everything and write nothing, then one that may write in a single namespace.
 fn restricted(lab: &Lab) {
     lab.kubectl(&["create", "serviceaccount", "reader", "-n", "default"]);
     let token = lab.kubectl(&["create", "token", "reader", "-n", "default"]);
