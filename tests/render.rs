@@ -9,7 +9,10 @@ mod helm;
 use std::fs;
 use std::path::PathBuf;
 
+use platctl::embedded;
+use platctl::plan::profile::{Base, Layers, Profile};
 use platctl::plan::render::{Chart, Files, Release, merge_values, render, texts, yaml};
+use platctl::plan::tree::{Tree, tree};
 use serde_json::{Value, json};
 
 use helm::{Job, ask, assert_as_strict_as_helm, assert_none, assert_same_as_helm, files, root};
@@ -280,6 +283,37 @@ fn every_chart_renders_as_in_helm() {
         values: json!({}),
     });
     assert_same_as_helm(&jobs.collect::<Vec<_>>());
+}
+
+/// Chart × profile, from the very files that Argo CD reads: the tree that is published.
+#[test]
+fn the_published_tree_of_each_profile_renders_as_in_helm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut jobs = Vec::new();
+    for (profile, set) in [("dev", ""), ("prod", "repository.url=https://git.example.org/platform.git")] {
+        let tree = published(profile, set);
+        let place = folder.path().join(profile);
+        for (path, content) in &tree {
+            let path = place.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        for (chart, namespace) in charts() {
+            let name = chart.file_name().unwrap().to_str().unwrap();
+            let Some(values) = tree.get(&format!("values/{name}.yaml")) else { continue };
+            let values = yaml::document(str::from_utf8(values).unwrap()).unwrap();
+            jobs.push(Job { case: profile.to_owned(), chart: place.join("charts").join(name), namespace, values });
+        }
+    }
+    assert!(jobs.len() > charts().len(), "prod has its charts too");
+    assert_same_as_helm(&jobs);
+}
+
+fn published(profile: &str, set: &str) -> Tree {
+    let catalog = embedded::catalog().unwrap();
+    let set: Vec<String> = Some(set.to_owned()).into_iter().filter(|set| !set.is_empty()).collect();
+    let layers = Layers { built_in: &embedded::profiles(), base: Base::Name(profile), values: &[], set: &set };
+    tree(&Profile::load(&layers, &catalog).unwrap(), &catalog, &embedded::charts())
 }
 
 /// Each value of each chart changed in a few ways, one at a time.
