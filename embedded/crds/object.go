@@ -85,9 +85,14 @@ func finish(crd object, chart, origin string) ([]byte, error) {
 		"argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
 		"helm.sh/resource-policy":         "keep",
 	})
-	content, err := yaml.Marshal(crd) // which sorts the keys
+	// JSON is YAML too, and a renderer reads it ten times as fast. It sorts the keys; the indent is for reviews.
+	var content bytes.Buffer
+	encoder := json.NewEncoder(&content)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	err := encoder.Encode(crd)
 	header := fmt.Sprintf("# Written by embedded/crds from %s (Apache-2.0). Do not edit.\n", origin)
-	return append([]byte(header), content...), err
+	return append([]byte(header), content.Bytes()...), err
 }
 
 func merged(a, b object) object {

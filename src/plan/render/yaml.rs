@@ -48,6 +48,9 @@ pub fn document(text: &str) -> Result<Value, YamlError> {
 
 /// All documents of a text that hold something, each with the line where it starts.
 pub fn documents(text: &str) -> Result<Vec<(usize, Value)>, YamlError> {
+    if let Some((line, document)) = json(text) {
+        return Ok(vec![(line, document)]);
+    }
     let mut options = Options::default();
     options.emit_comments = false;
     options.block_scalar_eof_without_line_feed = true;
@@ -63,6 +66,21 @@ pub fn documents(text: &str) -> Result<Vec<(usize, Value)>, YamlError> {
         }
     }
     Ok(documents)
+}
+
+/// A text that is one JSON document below its comments, as generated CRDs are. What it says is the same as YAML, and a JSON parser takes a
+/// tenth of the time. Anything else, a template's `{{` included, is none.
+fn json(text: &str) -> Option<(usize, Value)> {
+    let mut rest = text;
+    let mut line = 1;
+    while rest.starts_with('#') {
+        rest = rest.split_once('\n')?.1;
+        line += 1;
+    }
+    if !rest.starts_with("{\n") {
+        return None;
+    }
+    serde_json::from_str(rest).ok().map(|document| (line, document))
 }
 
 struct Reader<'a> {
