@@ -127,13 +127,15 @@ pub enum Propagation {
 impl Cluster {
     /// Reads the kubeconfig (the flag's, else `KUBECONFIG`, else the default file, else the pod's own) and makes a client. Nothing is sent yet.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self> {
-        let (config, context) = load(kubeconfig, context)
+        let (mut config, context) = load(kubeconfig, context)
             .await
             .hint(
                 "give a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, and a context of it with `--context NAME`",
             )
             .exit(code::USAGE)?;
         let server = config.cluster_url.to_string();
+        // The engine retries, where people can see it and a deadline ends it; the client's own retries would hide what is wrong.
+        config.default_retry = false;
         let client = Client::try_from(config).context("make a client")?;
         Ok(Self::new(client, &context, &server))
     }
