@@ -32,6 +32,10 @@ pub const FIELD_MANAGER: &str = "platctl";
 /// A request that has no answer by then is as good as a lost connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The pauses between the attempts of a read.
+const READ_RETRIES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+
 /// How an object is written: method and content type.
 const APPLY: (&str, &str) = ("PATCH", "application/apply-patch+yaml");
 const CREATE: (&str, &str) = ("POST", "application/json");
@@ -297,8 +301,29 @@ impl Cluster {
         Ok(events.filter_map(move |event| futures::future::ready(seen(event, &api_version, &kind))))
     }
 
-    /// One request. Everything that goes wrong, a silent server included, is a `Problem`.
+    /// One request. Everything that goes wrong, a silent server included, is a `Problem`. A read is sent again a few times at once: a moment's
+    /// trouble in one of hundreds is no news. Whoever needs more patience, or writes, decides that above.
     pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Value, Problem> {
+        let mut delays = READ_RETRIES.iter();
+        loop {
+            let problem = match self.send_once(method, path, content_type, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => problem,
+            };
+            match delays.next() {
+                Some(delay) if method == "GET" && problem.class == Class::Transient => tokio::time::sleep(*delay).await,
+                _ => return Err(problem),
+            }
+        }
+    }
+
+    async fn send_once(
         &self,
         method: &str,
         path: &str,

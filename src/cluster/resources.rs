@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use kube::api::ApiResource;
 
-use super::{Class, Problem, REQUEST_TIMEOUT};
+use super::{Class, Problem, READ_RETRIES, REQUEST_TIMEOUT};
 use crate::object::Id;
 
 #[derive(Clone)]
@@ -37,7 +37,13 @@ impl Resources {
         if let Some(resource) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(resource.clone());
         }
-        let found = self.ask(id).await?;
+        let mut delays = READ_RETRIES.iter();
+        let found = loop {
+            match (self.ask(id).await, delays.next()) {
+                (Err(problem), Some(delay)) if problem.class == Class::Transient => tokio::time::sleep(*delay).await,
+                (done, _) => break done?,
+            }
+        };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(found);
         known.get(&key).cloned().ok_or_else(|| Problem {

@@ -62,8 +62,7 @@ fn pods_that_cannot_start_end_the_run_in_their_own_words() {
         "component `grafana` in wave 4 (services)",
         "Pod observability/grafana-",
         "does not become ready",
-        "ImagePullBackOff",
-        "Back-off pulling image",
+        "failed to pull and unpack image",
         "event on Pod observability/grafana-",
         "run the same command again",
     ]);
