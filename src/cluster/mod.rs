@@ -32,6 +32,10 @@ pub const FIELD_MANAGER: &str = "platctl";
 /// A request that has no answer by then is as good as a lost connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The pauses between attempts to read.
+const READ_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+
 /// How an object is written: method and content type.
 const APPLY: (&str, &str) = ("PATCH", "application/apply-patch+yaml");
 const CREATE: (&str, &str) = ("POST", "application/json");
@@ -127,13 +131,15 @@ pub enum Propagation {
 impl Cluster {
     /// Reads the kubeconfig (the flag's, else `KUBECONFIG`, else the default file, else the pod's own) and makes a client. Nothing is sent yet.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self> {
-        let (config, context) = load(kubeconfig, context)
+        let (mut config, context) = load(kubeconfig, context)
             .await
             .hint(
                 "give a kubeconfig with `--kubeconfig FILE` or `KUBECONFIG`, and a context of it with `--context NAME`",
             )
             .exit(code::USAGE)?;
         let server = config.cluster_url.to_string();
+        // kube's own retries say nothing of what they wait for, and go on until our patience with the request is over.
+        config.default_retry = false;
         let client = Client::try_from(config).context("make a client")?;
         Ok(Self::new(client, &context, &server))
     }
@@ -303,22 +309,42 @@ impl Cluster {
         content_type: Option<&str>,
         body: Option<&Value>,
     ) -> Result<Value, Problem> {
-        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
-        if let Some(content_type) = content_type {
-            request = request.header("content-type", content_type);
-        }
         let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request =
-            request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await;
+        let attempt = || async {
+            let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
+            let request = request
+                .body(body.clone())
+                .map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+            Ok(self.client.request::<Value>(request).await?)
+        };
+        let answer = if method == "GET" {
+            tokio::time::timeout(REQUEST_TIMEOUT, reading(attempt)).await
+        } else {
+            tokio::time::timeout(REQUEST_TIMEOUT, attempt()).await
+        };
         let silence = || format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
-        Ok(answer.map_err(|_| Problem { class: Class::Transient, message: silence() })??)
+        answer.map_err(|_| Problem { class: Class::Transient, message: silence() })?
     }
 
     /// Forgets which kinds the server knows; called once new CRDs are served.
     pub fn forget_kinds(&self) {
         self.resources.forget();
     }
+}
+
+/// Sends what changes nothing again at once, a few times: it does no harm, and commands that only look should not end over a hiccup. What
+/// lasts longer is for the engine to say and to wait for.
+async fn reading<T, R: Future<Output = Result<T, Problem>>>(attempt: impl Fn() -> R) -> Result<T, Problem> {
+    for pause in READ_AGAIN_AFTER {
+        match attempt().await {
+            Err(problem) if problem.class == Class::Transient => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// What a watch looks at.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use kube::api::ApiResource;
 
-use super::{Class, Problem, REQUEST_TIMEOUT};
+use super::{Class, Problem, REQUEST_TIMEOUT, reading};
 use crate::object::Id;
 
 #[derive(Clone)]
@@ -47,14 +47,14 @@ impl Resources {
     }
 
     async fn ask(&self, id: &Id) -> Result<Vec<((String, String), Resource)>, Problem> {
-        let request = async {
-            if id.group().is_empty() {
-                self.client.list_core_api_resources(id.version()).await
+        let attempt = || async {
+            Ok(if id.group().is_empty() {
+                self.client.list_core_api_resources(id.version()).await?
             } else {
-                self.client.list_api_group_resources(&id.api_version).await
-            }
+                self.client.list_api_group_resources(&id.api_version).await?
+            })
         };
-        let list = tokio::time::timeout(REQUEST_TIMEOUT, request)
+        let list = tokio::time::timeout(REQUEST_TIMEOUT, reading(attempt))
             .await
             .map_err(|_| Problem { class: Class::Transient, message: "no answer to discovery".to_owned() })??;
         let kinds = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));

@@ -62,9 +62,9 @@ fn pods_that_cannot_start_end_the_run_in_their_own_words() {
         "component `grafana` in wave 4 (services)",
         "Pod observability/grafana-",
         "does not become ready",
-        "ImagePullBackOff",
-        "Back-off pulling image",
+        "container `istio-init`: ErrImagePull: failed to pull and unpack image",
         "event on Pod observability/grafana-",
+        "ImagePullBackOff",
         "run the same command again",
     ]);
     assert_eq!(lab.run(&["status"]).expect(1).document()["phase"], "installing");
