@@ -10,6 +10,9 @@ use serde_json::Value;
 /// inventory can be made anew from the cluster when it is lost.
 pub const COMPONENT_LABEL: &str = "platctl.dev/component";
 
+/// The namespace of platctl's own records: inventory, lock and CA.
+pub const OWN_NAMESPACE: &str = "platctl-system";
+
 /// The label on Secrets that platctl generated. They are in no chart and no Git tree.
 pub const GENERATED_LABEL: &str = "platctl.dev/generated";
 

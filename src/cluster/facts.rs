@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::{Cluster, Problem};
-use crate::object::{Id, Object};
+use super::{Class, Cluster, Problem};
+use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
 use crate::plan::preflight::{Facts, Node, StorageClass, millis};
 
@@ -16,15 +16,24 @@ const CONCURRENCY: usize = 16;
 /// What platctl does with each kind that it applies.
 const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
+/// What it needs besides: API group, resource, verbs, and whether only in its own namespace.
+const NEEDS: [(&str, &str, &[&str], bool); 5] = [
+    ("", "nodes", &["list"], false),
+    ("storage.k8s.io", "storageclasses", &["list"], false),
+    ("", "configmaps", &["get", "create", "patch", "delete"], true),
+    ("", "secrets", &["get", "create"], true),
+    ("coordination.k8s.io", "leases", &["get", "create", "update", "delete"], true),
+];
+
 impl Cluster {
     pub async fn facts(&self, plan: &Plan) -> Result<Facts, Problem> {
         let (version, minor) = self.server_version().await?;
         let (nodes, storage_classes, denied, foreign, secrets) = futures::try_join!(
-            self.nodes(),
-            self.storage_classes(),
+            as_allowed(self.nodes()),
+            as_allowed(self.storage_classes()),
             self.denied(plan),
-            self.foreign(plan),
-            self.present(plan.supplied_secrets()),
+            as_allowed(self.foreign(plan)),
+            as_allowed(self.present(plan.supplied_secrets())),
         )?;
         Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets })
     }
@@ -95,13 +104,22 @@ impl Cluster {
         if self.is_allowed("*", "*", "*", None).await? {
             return Ok(Vec::new());
         }
-        let kinds: BTreeSet<(String, String, Option<String>)> = plan
-            .objects()
-            .map(|(_, object)| {
-                (object.id().group().to_owned(), plural(plan, object), object.namespace().map(str::to_owned))
+        let of_plan = plan.objects().flat_map(|(_, object)| {
+            let kind = (object.id().group().to_owned(), plural(plan, object), object.namespace().map(str::to_owned));
+            VERBS.map(|verb| (kind.clone(), verb))
+        });
+        let besides = NEEDS.iter().flat_map(|(group, resource, verbs, is_own)| {
+            let namespace = is_own.then(|| OWN_NAMESPACE.to_owned());
+            verbs.iter().map(move |verb| (((*group).to_owned(), (*resource).to_owned(), namespace.clone()), *verb))
+        });
+        // In no chart, but made by platctl itself.
+        let generated = plan.components().flat_map(|planned| {
+            let namespaces = planned.component.secrets.iter().map(|spec| planned.component.secret_id(spec).namespace);
+            namespaces.flat_map(|namespace| {
+                ["get", "create", "delete"].map(|verb| ((String::new(), "secrets".to_owned(), namespace.clone()), verb))
             })
-            .collect();
-        let questions: Vec<_> = kinds.into_iter().flat_map(|kind| VERBS.map(|verb| (kind.clone(), verb))).collect();
+        });
+        let questions: BTreeSet<_> = of_plan.chain(generated).chain(besides).collect();
         let denied: Vec<Option<String>> = stream::iter(questions)
             .map(|((group, resource, namespace), verb)| async move {
                 let allowed = self.is_allowed(&group, &resource, verb, namespace.as_deref()).await?;
@@ -129,6 +147,14 @@ impl Cluster {
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let answer = self.send("POST", path, Some("application/json"), Some(&review)).await?;
         Ok(answer.pointer("/status/allowed") == Some(&Value::Bool(true)))
+    }
+}
+
+/// What the caller may not read is left out: `denied` has it, and tells more than the first refusal would.
+async fn as_allowed<T: Default>(facts: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    match facts.await {
+        Err(problem) if problem.class == Class::Denied => Ok(T::default()),
+        other => other,
     }
 }
 

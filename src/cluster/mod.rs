@@ -32,9 +32,9 @@ pub const FIELD_MANAGER: &str = "platctl";
 /// A request that has no answer by then is as good as a lost connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pauses between the attempts of a read.
-const READ_RETRIES: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+/// The pauses between attempts to read.
+const READ_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// How an object is written: method and content type.
 const APPLY: (&str, &str) = ("PATCH", "application/apply-patch+yaml");
@@ -138,7 +138,7 @@ impl Cluster {
             )
             .exit(code::USAGE)?;
         let server = config.cluster_url.to_string();
-        // The engine retries, where people can see it and a deadline ends it; the client's own retries would hide what is wrong.
+        // kube's own retries say nothing of what they wait for, and go on until our patience with the request is over.
         config.default_retry = false;
         let client = Client::try_from(config).context("make a client")?;
         Ok(Self::new(client, &context, &server))
@@ -301,8 +301,7 @@ impl Cluster {
         Ok(events.filter_map(move |event| futures::future::ready(seen(event, &api_version, &kind))))
     }
 
-    /// One request. Everything that goes wrong, a silent server included, is a `Problem`. A read is sent again a few times at once: a moment's
-    /// trouble in one of hundreds is no news. Whoever needs more patience, or writes, decides that above.
+    /// One request. Everything that goes wrong, a silent server included, is a `Problem`.
     pub async fn send(
         &self,
         method: &str,
@@ -310,42 +309,42 @@ impl Cluster {
         content_type: Option<&str>,
         body: Option<&Value>,
     ) -> Result<Value, Problem> {
-        let mut delays = READ_RETRIES.iter();
-        loop {
-            let problem = match self.send_once(method, path, content_type, body).await {
-                Ok(answer) => return Ok(answer),
-                Err(problem) => problem,
-            };
-            match delays.next() {
-                Some(delay) if method == "GET" && problem.class == Class::Transient => tokio::time::sleep(*delay).await,
-                _ => return Err(problem),
-            }
-        }
-    }
-
-    async fn send_once(
-        &self,
-        method: &str,
-        path: &str,
-        content_type: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Value, Problem> {
-        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
-        if let Some(content_type) = content_type {
-            request = request.header("content-type", content_type);
-        }
         let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request =
-            request.body(body).map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await;
+        let attempt = || async {
+            let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
+            let request = request
+                .body(body.clone())
+                .map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+            Ok(self.client.request::<Value>(request).await?)
+        };
+        let answer = if method == "GET" {
+            tokio::time::timeout(REQUEST_TIMEOUT, reading(attempt)).await
+        } else {
+            tokio::time::timeout(REQUEST_TIMEOUT, attempt()).await
+        };
         let silence = || format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
-        Ok(answer.map_err(|_| Problem { class: Class::Transient, message: silence() })??)
+        answer.map_err(|_| Problem { class: Class::Transient, message: silence() })?
     }
 
     /// Forgets which kinds the server knows; called once new CRDs are served.
     pub fn forget_kinds(&self) {
         self.resources.forget();
     }
+}
+
+/// Sends what changes nothing again at once, a few times: it does no harm, and commands that only look should not end over a hiccup. What
+/// lasts longer is for the engine to say and to wait for.
+async fn reading<T, R: Future<Output = Result<T, Problem>>>(attempt: impl Fn() -> R) -> Result<T, Problem> {
+    for pause in READ_AGAIN_AFTER {
+        match attempt().await {
+            Err(problem) if problem.class == Class::Transient => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// What a watch looks at.

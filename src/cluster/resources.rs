@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Client;
 use kube::api::ApiResource;
 
-use super::{Class, Problem, READ_RETRIES, REQUEST_TIMEOUT};
+use super::{Class, Problem, REQUEST_TIMEOUT, reading};
 use crate::object::Id;
 
 #[derive(Clone)]
@@ -37,13 +37,7 @@ impl Resources {
         if let Some(resource) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(resource.clone());
         }
-        let mut delays = READ_RETRIES.iter();
-        let found = loop {
-            match (self.ask(id).await, delays.next()) {
-                (Err(problem), Some(delay)) if problem.class == Class::Transient => tokio::time::sleep(*delay).await,
-                (done, _) => break done?,
-            }
-        };
+        let found = self.ask(id).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(found);
         known.get(&key).cloned().ok_or_else(|| Problem {
@@ -53,14 +47,14 @@ impl Resources {
     }
 
     async fn ask(&self, id: &Id) -> Result<Vec<((String, String), Resource)>, Problem> {
-        let request = async {
-            if id.group().is_empty() {
-                self.client.list_core_api_resources(id.version()).await
+        let attempt = || async {
+            Ok(if id.group().is_empty() {
+                self.client.list_core_api_resources(id.version()).await?
             } else {
-                self.client.list_api_group_resources(&id.api_version).await
-            }
+                self.client.list_api_group_resources(&id.api_version).await?
+            })
         };
-        let list = tokio::time::timeout(REQUEST_TIMEOUT, request)
+        let list = tokio::time::timeout(REQUEST_TIMEOUT, reading(attempt))
             .await
             .map_err(|_| Problem { class: Class::Transient, message: "no answer to discovery".to_owned() })??;
         let kinds = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{Desired, connect, engine, holder, inventory};
+use super::{Desired, connect, engine, holder};
 use crate::cli::{Global, Install};
-use crate::cluster::Cluster;
+use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::is_applied;
 use crate::engine::inventory::{Inventory, Phase};
 use crate::engine::{Engine, Totals};
@@ -21,6 +22,9 @@ use crate::plan::preflight::{self, Facts, Severity};
 use crate::plan::profile::duration;
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
+
+/// How long the first look at the cluster may take, retries included.
+const LOOKING: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8> {
     let desired = desired(flags)?;
@@ -72,7 +76,11 @@ fn desired(flags: &Install) -> Result<Desired> {
 
 async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &str, ui: &Ui) -> Result<u8> {
     let (cluster, plan) = (&engine.cluster, &desired.plan);
-    let recorded = inventory(cluster).await?;
+    let recorded = match cluster.load_inventory().await {
+        // The checks below tell all the rights that are missing, not only the first.
+        Err(problem) if problem.class == Class::Denied => None,
+        loaded => loaded.map_err(|problem| anyhow!(problem)).context("read the inventory")?,
+    };
     if let Some(inventory) = recorded.as_ref().filter(|inventory| inventory.phase == Phase::HandedOver) {
         engine.cancellable(engine.refresh_repository(&desired.plan.profile)).await?;
         return Ok(owned_by_argo(engine, desired, inventory));
@@ -125,11 +133,8 @@ async fn steps(
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
 pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
     let cluster = &engine.cluster;
-    let facts = engine
-        .cancellable(async {
-            cluster.facts(plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")
-        })
-        .await?;
+    let deadline = Instant::now() + LOOKING;
+    let facts = engine.cancellable(engine.persist("look at the cluster", deadline, || cluster.facts(plan))).await?;
     engine.events.send(Event::Connected {
         context: cluster.context.clone(),
         server: cluster.server.clone(),

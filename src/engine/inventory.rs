@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cluster::{Class, Cluster, FIELD_MANAGER, Problem};
+/// Where platctl keeps its own records.
+pub use crate::object::OWN_NAMESPACE as NAMESPACE;
 use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::{Wave, digest};
 
-/// Where platctl keeps its own records.
-pub const NAMESPACE: &str = "platctl-system";
 const NAME: &str = "platctl-inventory";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

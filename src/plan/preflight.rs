@@ -137,6 +137,10 @@ fn foreign_objects(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
 }
 
 fn nodes(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
+    if facts.nodes.is_empty() && !facts.denied.is_empty() {
+        // They could not be listed.
+        return Vec::new();
+    }
     let usable = facts.nodes.iter().filter(|node| node.ready && node.schedulable).count();
     if usable == 0 {
         let title = format!("no node is ready and schedulable, of {}", facts.nodes.len());
@@ -224,6 +228,9 @@ pub fn millis(value: &serde_json::Value) -> u64 {
 }
 
 fn storage_class(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
+    if facts.storage_classes.is_empty() && !facts.denied.is_empty() {
+        return Vec::new();
+    }
     let wanted = &plan.profile.storage_class;
     if wanted.is_empty() {
         if facts.storage_classes.iter().any(|class| class.default) {

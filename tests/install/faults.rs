@@ -64,6 +64,7 @@ fn pods_that_cannot_start_end_the_run_in_their_own_words() {
         "does not become ready",
         "failed to pull and unpack image",
         "event on Pod observability/grafana-",
+        "ImagePullBackOff",
         "run the same command again",
     ]);
     assert_eq!(lab.run(&["status"]).expect(1).document()["phase"], "installing");

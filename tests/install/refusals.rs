@@ -113,7 +113,11 @@ fn restricted(lab: &Lab) {
     refused(lab, &flags, 3, &["you may not create", "permissions", "preflight"]);
     // All the missing rights are in the document that the hint names.
     let preflight = lab.run(&crate::with(&["preflight"], &flags)).expect(3).document().to_string();
-    for right in ["create customresourcedefinitions", "patch deployments.apps in namespace", "delete secrets"] {
+    for right in [
+        "create customresourcedefinitions",
+        "patch deployments.apps in namespace",
+        "create secrets in namespace iam-system",
+    ] {
         assert!(preflight.contains(right), "`{right}` is missing in {preflight}");
     }
     for kind in ["clusterrolebinding", "clusterrole"] {
