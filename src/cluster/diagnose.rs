@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Cluster;
+use super::{Cluster, Problem};
 use crate::object::{Id, Object};
 
 const EVENTS: usize = 5;
@@ -90,7 +90,10 @@ impl Cluster {
             pod.name()
         );
         let Ok(request) = http::Request::get(path).body(Vec::new()) else { return Vec::new() };
-        let Ok(text) = self.client().request_text(request).await else { return Vec::new() };
+        let text = match self.client().request_text(request).await {
+            Ok(text) => text,
+            Err(error) => return vec![format!("the log of {container} cannot be read: {}", Problem::from(error))],
+        };
         text.lines()
             .filter(|line| !line.trim().is_empty())
             .map(|line| format!("log of {container}: {}", line.trim()))

@@ -146,10 +146,11 @@ impl Engine {
     async fn diagnosed(&self, component: &str, culprit: &Id, reason: &str, timed_out: bool) -> anyhow::Error {
         let diagnosis =
             tokio::time::timeout(Duration::from_secs(20), self.cluster.diagnose(culprit)).await.unwrap_or_default();
-        let mut error = anyhow!("{reason}");
-        for line in diagnosis.lines().into_iter().rev() {
-            error = anyhow!(line).context(error);
-        }
+        // The reason is the outermost of them, the last line of the log the innermost.
+        let mut lines = diagnosis.lines().into_iter().rev();
+        let innermost = lines.next();
+        let error = innermost.map(|line| lines.fold(anyhow!(line), anyhow::Error::context).context(reason.to_owned()));
+        let error = error.unwrap_or_else(|| anyhow!("{reason}"));
         let what = if timed_out { "is not ready in time" } else { "does not become ready" };
         let error = error.context(format!("{culprit} {what}"));
         let hint = format!(
