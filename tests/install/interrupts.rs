@@ -15,6 +15,7 @@ const INSTALL: [&str; 2] = ["install", "--yes"];
 const STRIDE: usize = 6;
 
 #[test]
+#[ignore = "takes many minutes; `cargo test --test install -- --ignored`"]
 fn interrupted_anywhere_it_ends_where_an_undisturbed_run_ends() {
     let lab = Lab::start();
     let before = lab.census();
