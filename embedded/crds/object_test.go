@@ -27,7 +27,7 @@ spec:
 		t.Fatal(err)
 	}
 	text := string(content)
-	if strings.Contains(text, "gone") || !strings.Contains(text, "description:\n") || !strings.Contains(text, "description: stays") {
+	if strings.Contains(text, "gone") || !strings.Contains(text, `"description": {`) || !strings.Contains(text, `"description": "stays"`) {
 		t.Errorf("wrong descriptions left:\n%s", text)
 	}
 }
