@@ -138,6 +138,9 @@ pub struct Uninstall {
     /// Say what would be removed and what stays, remove nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// How long objects of one kind may take to go before what holds them is named
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    pub timeout: String,
 }
 
 #[derive(Debug, Args)]

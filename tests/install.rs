@@ -12,6 +12,8 @@ mod faults;
 mod interrupts;
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "install/own_repository.rs"]
+mod own_repository;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/repeated.rs"]

@@ -28,14 +28,15 @@ const NEEDS: [(&str, &str, &[&str], bool); 5] = [
 impl Cluster {
     pub async fn facts(&self, plan: &Plan) -> Result<Facts, Problem> {
         let (version, minor) = self.server_version().await?;
-        let (nodes, storage_classes, denied, foreign, secrets) = futures::try_join!(
+        let (nodes, storage_classes, denied, foreign, secrets, api_server_ports) = futures::try_join!(
             as_allowed(self.nodes()),
             as_allowed(self.storage_classes()),
             self.denied(plan),
             as_allowed(self.foreign(plan)),
             as_allowed(self.present(plan.supplied_secrets())),
+            as_allowed(self.api_server_ports()),
         )?;
-        Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets })
+        Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets, api_server_ports })
     }
 
     async fn server_version(&self) -> Result<(String, u32), Problem> {
@@ -72,6 +73,18 @@ impl Cluster {
                 default: class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true"),
             })
             .collect())
+    }
+
+    /// NetworkPolicies see one or the other, before or after address translation, depending on the network.
+    async fn api_server_ports(&self) -> Result<Vec<u16>, Problem> {
+        let service = self.get(&Id::new("v1", "Service", Some("default"), "kubernetes")).await?;
+        let slices = Id::new("discovery.k8s.io/v1", "EndpointSlice", Some("default"), "");
+        let slices = self.list(&slices, "kubernetes.io/service-name=kubernetes").await?;
+        let own = service.iter().flat_map(|service| service.items("/spec/ports"));
+        let behind = slices.iter().flat_map(|slice| slice.items("/ports"));
+        let ports: BTreeSet<u16> =
+            own.chain(behind).filter_map(|port| u16::try_from(port["port"].as_u64()?).ok()).collect();
+        Ok(ports.into_iter().collect())
     }
 
     /// What of the plan's names exists without our label.

@@ -192,10 +192,6 @@ fn in_words(report: &Report) -> String {
         .components
         .iter()
         .map(|row| {
-            let mut notes = row.reasons.first().cloned().unwrap_or_default();
-            if notes.is_empty() && !row.drift.is_empty() {
-                notes = format!("{} changed by others, such as {}", row.drift.len(), row.drift[0]);
-            }
             vec![
                 format!("{} {}", row.wave, WAVES.get(usize::from(row.wave) - 1).copied().unwrap_or_default()),
                 row.name.clone(),
@@ -203,11 +199,14 @@ fn in_words(report: &Report) -> String {
                 if row.ready { "yes" } else { "no" }.to_owned(),
                 row.sync.clone().unwrap_or_else(|| "-".to_owned()),
                 row.health.clone().unwrap_or_else(|| "-".to_owned()),
-                notes,
             ]
         })
         .collect();
-    text += &table(&["WAVE", "COMPONENT", "VERSION", "READY", "SYNC", "HEALTH", "WHY"], &rows);
+    text += &table(&["WAVE", "COMPONENT", "VERSION", "READY", "SYNC", "HEALTH"], &rows);
+    let notes: Vec<String> = report.components.iter().flat_map(notes).collect();
+    if !notes.is_empty() {
+        text += &format!("\n{}\n", notes.join("\n"));
+    }
     if !report.endpoints.is_empty() {
         text.push('\n');
         for endpoint in &report.endpoints {
@@ -215,4 +214,13 @@ fn in_words(report: &Report) -> String {
         }
     }
     text
+}
+
+/// Why a component is not ready, and what others changed. Below the table: reasons are as long as they need to be.
+fn notes(row: &Row) -> Vec<String> {
+    let mut lines: Vec<String> = row.reasons.iter().map(|reason| format!("{}: {reason}", row.name)).collect();
+    if !row.drift.is_empty() {
+        lines.push(format!("{}: changed by others: {}", row.name, row.drift.join(", ")));
+    }
+    lines
 }

@@ -1,6 +1,8 @@
 //! `platctl uninstall`: show what goes and what stays, ask, remove, report what is left.
 
-use anyhow::{Result, anyhow};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::install::finished;
@@ -14,13 +16,16 @@ use crate::event::Events;
 use crate::failure::{Advise, code};
 use crate::object::Object;
 use crate::plan::catalog::WAVES;
+use crate::plan::profile::duration;
 use crate::ui::Ui;
 
 pub(super) async fn run(global: &Global, flags: &Uninstall, ui: &Ui) -> Result<u8> {
+    let gone = duration(&flags.timeout).context("--timeout").exit(code::USAGE)?;
     let (cluster, _) = connect(global).await?;
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
-    let engine = engine(cluster, events, "60s");
+    let mut engine = engine(cluster, events, "60s");
+    engine.pacing.gone = Duration::from_secs(gone);
     let done = uninstall(&engine, flags, ui).await;
     drop(engine);
     let _ = shown.await;

@@ -38,6 +38,8 @@ pub struct Pacing {
     pub concurrency: usize,
     /// How long a pod may stay in a state that does not heal by itself.
     pub stuck: Duration,
+    /// How long objects may take to go before their finalizers are named.
+    pub gone: Duration,
 }
 
 impl Default for Pacing {
@@ -46,6 +48,7 @@ impl Default for Pacing {
             retry: Pace { first: Duration::from_millis(200), cap: Duration::from_secs(10), seed: rand::random() },
             concurrency: 16,
             stuck: Duration::from_mins(1),
+            gone: Duration::from_mins(2),
         }
     }
 }

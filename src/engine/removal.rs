@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::inventory::NAMESPACE;
-use super::uninstall::GONE_WITHIN;
 use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object, TRACKING_ANNOTATION};
 use crate::plan::applicationset::{self, HANDOFF};
 use crate::plan::catalog::{Catalog, Component, Data};
@@ -27,7 +26,7 @@ pub struct Removal {
 impl Engine {
     /// Finds everything with our label. Reads only.
     pub async fn plan_removal(&self, catalog: &Catalog, delete_data: bool) -> Result<Removal> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let mut ours = self.persist("list what is installed", deadline, || self.cluster.ours()).await?;
         let added = self.added_by_git(catalog, deadline).await?;
         ours.extend(added.into_iter().filter(|object| object.component().is_none()));

@@ -19,9 +19,6 @@ use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
 use crate::plan::applicationset::{self, APPLICATION_SET, HANDOFF};
 use crate::plan::catalog::{Catalog, WAVES};
 
-/// How long objects may take to go before their finalizers are named.
-pub(super) const GONE_WITHIN: Duration = Duration::from_mins(2);
-
 /// What is left, and what of it was not meant to be.
 #[derive(Debug, Default)]
 pub struct Leftovers {
@@ -75,7 +72,7 @@ impl Engine {
 
     /// Ends Argo CD's rule without a cascade: the Applications lose their finalizers before they go, so their objects stay.
     async fn take_back(&self) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let namespace = Some(applicationset::NAMESPACE);
         let set = Id::new("argoproj.io/v1alpha1", "ApplicationSet", namespace, APPLICATION_SET);
         let mut gone = Vec::new();
@@ -120,7 +117,7 @@ impl Engine {
 
     /// Takes the claims away from the custom resource that would drag them along, while its operator holds still.
     async fn release_claims(&self, catalog: &Catalog, wave: u8) -> Result<()> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         for (component, data) in all_data(catalog).filter(|(component, _)| component.wave == wave) {
             let namespace = data.namespace.as_deref().unwrap_or(&component.namespace);
             let Some(owner) = &data.owner else { continue };
@@ -142,7 +139,7 @@ impl Engine {
     }
 
     async fn delete_claims(&self, catalog: &Catalog, wave: u8) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let mut gone = 0;
         for (component, data) in all_data(catalog).filter(|(component, _)| component.wave == wave) {
             let of = Id::new(
@@ -167,7 +164,7 @@ impl Engine {
 
     /// Deletes side by side and waits until all are gone.
     async fn delete_all(&self, objects: &[Object]) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         stream::iter(objects)
             .map(|object| self.delete_one(object, Propagation::Background, deadline))
             .buffer_unordered(self.pacing.concurrency)
@@ -184,21 +181,30 @@ impl Engine {
         Ok(())
     }
 
+    /// Until when what is under way may take.
+    pub(super) fn patience(&self) -> Instant {
+        Instant::now() + self.pacing.gone
+    }
+
     async fn until_gone(&self, objects: &[Object], deadline: Instant) -> Result<()> {
         let mut waiting: Vec<&Object> = objects.iter().collect();
         let mut delays = self.pacing.retry.delays();
         loop {
-            let mut left = Vec::new();
-            let mut blockers = Vec::new();
-            for object in waiting {
+            let looks = waiting.into_iter().map(|object| async move {
                 let id = object.id();
                 let live = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
-                match live.filter(|live| live.uid() == object.uid()) {
+                Ok::<_, anyhow::Error>((object, live.filter(|live| live.uid() == object.uid())))
+            });
+            let seen: Vec<_> = stream::iter(looks).buffered(self.pacing.concurrency).try_collect().await?;
+            let mut left = Vec::new();
+            let mut blockers = Vec::new();
+            for (object, live) in seen {
+                match live {
                     Some(live) => {
                         blockers.push(blocker(&live));
                         left.push(object);
                     }
-                    None => self.events.send(Event::Deleted { id }),
+                    None => self.events.send(Event::Deleted { id: object.id() }),
                 }
             }
             if left.is_empty() {
@@ -216,7 +222,7 @@ impl Engine {
 
     /// What components made at run time outside their own objects.
     async fn leftovers(&self, catalog: &Catalog) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let mut found = Vec::new();
         for entry in catalog.entries() {
             for leftover in &entry.component.leftovers {
@@ -237,7 +243,7 @@ impl Engine {
 
     /// CRDs of which no object is left. The others stay: somebody's data hangs on them.
     async fn definitions_without_objects(&self, removal: &Removal, left: &mut Leftovers) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let mut empty = Vec::new();
         for definition in &removal.definitions {
             let instances =
@@ -264,7 +270,7 @@ impl Engine {
 
     /// Namespaces that hold nothing of others. One that was there before platctl only loses its labels.
     async fn empty_namespaces(&self, removal: &Removal, inventory: &Inventory, left: &mut Leftovers) -> Result<usize> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let mut empty = Vec::new();
         for namespace in &removal.namespaces {
             let id = namespace.id();
@@ -299,7 +305,7 @@ impl Engine {
 
     /// Our objects that are still there and were not meant to be.
     async fn what_is_left(&self, left: &Leftovers) -> Result<Vec<Id>> {
-        let deadline = Instant::now() + GONE_WITHIN;
+        let deadline = self.patience();
         let ours = self.persist("list what is left", deadline, || self.cluster.ours()).await?;
         let kept: BTreeSet<&Id> = left.kept.iter().map(|(id, _)| id).collect();
         Ok(ours.iter().map(Object::id).filter(|id| !kept.contains(id)).collect())

@@ -27,10 +27,16 @@ struct Awaited {
     live: BTreeMap<Id, Object>,
     /// Since when a pod has been in a state that it does not recover from, and the first reason: later ones say less.
     hopeless: HashMap<Id, (Instant, String)>,
-    /// What each watch has seen since it was restarted.
-    fresh: HashMap<usize, BTreeSet<Id>>,
+    /// What each watch has seen since its last listing began, and what it had seen before that.
+    sights: HashMap<usize, Sights>,
     /// Watches that have not listed all there is yet; before that, absence means nothing.
     unlisted: BTreeSet<usize>,
+}
+
+#[derive(Default)]
+struct Sights {
+    now: BTreeSet<Id>,
+    before: BTreeSet<Id>,
 }
 
 impl Engine {
@@ -54,7 +60,7 @@ impl Engine {
             wanted,
             live: BTreeMap::new(),
             hopeless: HashMap::new(),
-            fresh: HashMap::new(),
+            sights: HashMap::new(),
             unlisted: (0..watches.len()).collect(),
         };
         let mut said = String::new();
@@ -119,20 +125,10 @@ impl Engine {
         match seen {
             // Evicted or rejected: its controller has made another, which is what counts.
             Seen::There(object) if is_stray(&object) => awaited.forget(&object.id()),
-            Seen::There(object) => {
-                let id = object.id();
-                awaited.fresh.entry(watch).or_default().insert(id.clone());
-                awaited.judge_pod(&id, &object);
-                awaited.live.insert(id, object);
-            }
+            Seen::There(object) => awaited.see(watch, object),
             Seen::Gone(object) => awaited.forget(&object.id()),
-            Seen::Restarted => {
-                awaited.fresh.insert(watch, BTreeSet::new());
-            }
-            Seen::Complete => {
-                awaited.unlisted.remove(&watch);
-                awaited.drop_unseen(watch);
-            }
+            Seen::Restarted => awaited.list_anew(watch),
+            Seen::Complete => awaited.listed(watch),
             Seen::Trouble(problem) => self.events.send(Event::Retrying {
                 what: format!("watch component `{component}`"),
                 cause: problem.message,
@@ -217,16 +213,25 @@ impl Awaited {
         self.hopeless.remove(id);
     }
 
-    /// After a new listing, what this watch no longer sees is gone.
-    fn drop_unseen(&mut self, watch: usize) {
-        let Some(fresh) = self.fresh.get(&watch).cloned() else { return };
-        let Some(sample) = fresh.first().cloned() else { return };
-        let gone: Vec<Id> = self
-            .live
-            .keys()
-            .filter(|id| id.kind == sample.kind && id.namespace == sample.namespace && !fresh.contains(*id))
-            .cloned()
-            .collect();
+    fn see(&mut self, watch: usize, object: Object) {
+        let id = object.id();
+        self.sights.entry(watch).or_default().now.insert(id.clone());
+        self.judge_pod(&id, &object);
+        self.live.insert(id, object);
+    }
+
+    fn list_anew(&mut self, watch: usize) {
+        let sights = self.sights.entry(watch).or_default();
+        let seen = std::mem::take(&mut sights.now);
+        // A listing that broke off had not seen all there is.
+        sights.before.extend(seen);
+    }
+
+    /// After a new listing, what this watch no longer sees is gone. Others of the same kind are other watches' to judge.
+    fn listed(&mut self, watch: usize) {
+        self.unlisted.remove(&watch);
+        let sights = self.sights.entry(watch).or_default();
+        let gone: Vec<Id> = std::mem::take(&mut sights.before).difference(&sights.now).cloned().collect();
         for id in gone {
             self.forget(&id);
         }
@@ -243,5 +248,46 @@ impl Awaited {
 
     fn next_look(&self, stuck: Duration) -> Option<Instant> {
         self.hopeless.values().map(|(since, _)| *since + stuck).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(name: &str) -> Object {
+        Object::new(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "a", "name": name}}))
+            .unwrap()
+    }
+
+    /// Two watches of one kind, as two Secrets that are awaited by name have: neither listing makes the other's object disappear.
+    #[test]
+    fn a_listing_says_nothing_of_what_another_watch_sees() {
+        let (one, other) = (secret("one"), secret("other"));
+        let mut awaited = Awaited {
+            wanted: vec![one.id(), other.id()],
+            live: BTreeMap::new(),
+            hopeless: HashMap::new(),
+            sights: HashMap::new(),
+            unlisted: BTreeSet::from([0, 1]),
+        };
+        awaited.list_anew(0);
+        awaited.list_anew(1);
+        awaited.see(0, one.clone());
+        awaited.see(1, other.clone());
+        awaited.listed(0);
+        awaited.listed(1);
+        assert_eq!(awaited.first_unready(), None);
+
+        // The first watch reconnects, and its listing breaks off once.
+        awaited.list_anew(0);
+        awaited.list_anew(0);
+        assert_eq!(awaited.first_unready(), None);
+        awaited.listed(0);
+        let (id, reason) = awaited.first_unready().unwrap();
+        assert_eq!((id, reason.as_str()), (one.id(), "Secret a/one is not there yet"));
+        assert!(awaited.live.contains_key(&other.id()));
     }
 }

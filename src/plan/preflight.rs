@@ -25,6 +25,8 @@ pub struct Facts {
     pub foreign: Vec<Id>,
     /// Secrets of the plan that exist.
     pub secrets: Vec<Id>,
+    /// Where pods reach the API server: the ports of its Service and of what is behind it. Empty when they could not be seen.
+    pub api_server_ports: Vec<u16>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -64,7 +66,7 @@ pub struct Finding {
 type Check = fn(&Plan, &Facts) -> Vec<(Severity, String, String)>;
 
 /// The checks, in the order in which people read them.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("api-version", api_version),
     ("permissions", permissions),
     ("foreign-objects", foreign_objects),
@@ -73,6 +75,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("storage-class", storage_class),
     ("secrets", secrets),
     ("repository", repository),
+    ("api-server-ports", api_server_ports),
 ];
 
 /// All findings of all checks.
@@ -272,6 +275,19 @@ fn repository(plan: &Plan, _: &Facts) -> Vec<(Severity, String, String)> {
         title,
         "it must hold what `platctl export DIR` writes, with the same profile and flags, pushed before the handoff",
     )]
+}
+
+fn api_server_ports(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
+    let admitted = &plan.profile.api_server_ports;
+    let missing: Vec<String> =
+        facts.api_server_ports.iter().filter(|port| !admitted.contains(port)).map(u16::to_string).collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<String> = facts.api_server_ports.iter().map(u16::to_string).collect();
+    let title =
+        format!("pods reach the API server at port {}, which the NetworkPolicies do not admit", missing.join(", "));
+    vec![(Severity::Blocking, title, format!("add `--set apiServerPorts=[{}]`", all.join(",")))]
 }
 
 impl Plan {

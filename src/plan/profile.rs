@@ -32,6 +32,8 @@ pub struct Profile {
     pub image_registry: String,
     #[serde(default)]
     pub image_pull_secrets: Vec<Value>,
+    /// Where pods reach the API server: its Service's port, and its own, which NetworkPolicies see after address translation.
+    pub api_server_ports: Vec<u16>,
     pub repository: Repository,
     pub timeouts: Timeouts,
     #[serde(default)]
@@ -191,6 +193,7 @@ impl Profile {
             "imageRegistry": self.image_registry,
             "imagePullSecrets": self.image_pull_secrets,
             "storageClass": self.storage_class,
+            "apiServerPorts": self.api_server_ports,
         }});
         if component == "istio-gateway" {
             values["tls"] = json!({"secretName": self.tls.secret_name});
@@ -325,7 +328,7 @@ fn shape(catalog: &Catalog) -> Value {
     let waves: Map<String, Value> = WAVES.iter().map(|wave| ((*wave).to_owned(), Value::from(""))).collect();
     json!({
         "extends": "", "description": "", "domain": "", "storageClass": "", "imageRegistry": "", "imagePullSecrets": [],
-        "tls": {"mode": "", "secretName": ""},
+        "apiServerPorts": [], "tls": {"mode": "", "secretName": ""},
         "secrets": "",
         "repository": {"mode": "", "url": "", "branch": "", "credentialsSecret": ""},
         "timeouts": {"total": "", "handoff": "", "stuck": "", "waves": waves},

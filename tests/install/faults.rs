@@ -6,7 +6,6 @@ use crate::lab::Lab;
 use crate::{SMALL, with};
 
 #[test]
-#[ignore = "passed once and hung once: to be looked into; `cargo test --test install -- --ignored`"]
 fn an_api_server_in_trouble_is_survived() {
     let lab = Lab::start();
     lab.forget_requests();
@@ -119,4 +118,23 @@ fn a_missing_address_times_out_and_a_second_run_is_kept_out() {
     lab.load_balancers(true);
     first.end().expect(0);
     assert_eq!(lab.list("/apis/coordination.k8s.io/v1/namespaces/platctl-system/leases"), [Value::Null; 0]);
+}
+
+/// A finalizer that nobody clears is named, and once it is cleared the same command goes on to the end.
+#[test]
+fn an_object_that_does_not_go_is_named_with_its_finalizer() {
+    let lab = Lab::start();
+    let before = lab.census();
+    lab.run(&SMALL).expect(0);
+    let held = ["configmap", "loki", "-n", "observability", "--type=merge"];
+    let finalizers = |list: &str| format!("-p={{\"metadata\":{{\"finalizers\":{list}}}}}");
+    lab.kubectl(&with(&with(&["patch"], &held), &[&finalizers("[\"example.org/held\"]")]));
+    let uninstall = ["uninstall", "--yes", "--delete-data"];
+    lab.run(&with(&uninstall, &["--timeout", "3s"])).expect(1).expect_words(&[
+        "ConfigMap observability/loki: its finalizer `example.org/held` is not cleared",
+        "run `platctl uninstall` again",
+    ]);
+    lab.kubectl(&with(&with(&["patch"], &held), &[&finalizers("null")]));
+    lab.run(&uninstall).expect(0);
+    lab.expect_census(&before);
 }

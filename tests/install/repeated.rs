@@ -6,7 +6,6 @@ use crate::lab::Lab;
 use crate::{SMALL, with};
 
 #[test]
-#[ignore = "not seen to its end on a busy machine yet; `cargo test --test install -- --ignored`"]
 fn a_dry_run_says_everything_and_writes_nothing() {
     let lab = Lab::start();
     let before = lab.census();
@@ -67,7 +66,6 @@ fn a_converged_run_writes_nothing() {
 
 /// Without `--delete-data`, what people would miss outlives an uninstallation, and the next installation finds it.
 #[test]
-#[ignore = "not seen to its end on a busy machine yet; `cargo test --test install -- --ignored`"]
 fn data_outlives_an_uninstallation() {
     let lab = Lab::start();
     let install = ["install", "--yes", "--no-handoff"];

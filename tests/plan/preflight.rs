@@ -135,3 +135,13 @@ fn all_findings_come_at_once() {
     let all = findings(dev(), |facts| *facts = Facts { minor: 20, version: "v1.20.0".to_owned(), ..Facts::default() });
     assert_eq!(all.lines().filter(|line| line.starts_with("blocks")).count(), 3, "{all}");
 }
+
+#[test]
+fn ports_of_the_api_server() {
+    let of = |ports: &[u16]| findings(dev(), |facts| facts.api_server_ports = ports.to_vec());
+    assert_eq!(of(&[443, 6443]), "");
+    insta::assert_snapshot!(of(&[443, 8443]), @"
+    blocks: pods reach the API server at port 8443, which the NetworkPolicies do not admit (api-server-ports)
+      hint: add `--set apiServerPorts=[443,8443]`
+    ");
+}

@@ -92,8 +92,9 @@ return hs
 {{/* The API server cannot be selected by a NetworkPolicy: its ports to anywhere, before and after address translation. */}}
 {{- define "argocd.apiServerEgress" -}}
 - ports:
-    - {port: 443, protocol: TCP}
-    - {port: 6443, protocol: TCP}
+    {{- range .Values.global.apiServerPorts }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end }}
 
 {{/* The context is [app.kubernetes.io/name, port]. */}}

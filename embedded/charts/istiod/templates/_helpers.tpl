@@ -41,7 +41,7 @@ enablePrometheusMerge: false
 defaultConfig:
   discoveryAddress: istiod.{{ .Release.Namespace }}.svc:15012
   proxyMetadata:
-    SECRET_TTL: {{ .Values.workloadCertificateTtl }}
+    SECRET_TTL: {{ .Values.workloadCertificateTtl | quote }}
     # Without it an agent asks three clouds' metadata services at its start, which the NetworkPolicies drop, and waits 5 s.
     CLOUD_PLATFORM: none
 {{- end -}}
@@ -51,8 +51,8 @@ defaultConfig:
 REVISION: default
 CLUSTER_ID: Kubernetes
 PILOT_CERT_PROVIDER: istiod
-DEFAULT_WORKLOAD_CERT_TTL: {{ .Values.workloadCertificateTtl }}
-MAX_WORKLOAD_CERT_TTL: {{ .Values.workloadCertificateTtl }}
+DEFAULT_WORKLOAD_CERT_TTL: {{ .Values.workloadCertificateTtl | quote }}
+MAX_WORKLOAD_CERT_TTL: {{ .Values.workloadCertificateTtl | quote }}
 # Always, instead of by the nodes' versions: platctl requires Kubernetes 1.33, and so does the sidecar template.
 ENABLE_NATIVE_SIDECARS: "true"
 # A Gateway configures only proxies of its own namespace, so that nobody else can open a port on the platform's gateway.

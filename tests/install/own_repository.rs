@@ -1,0 +1,108 @@
+//! The profile for production with a Git repository of one's own: exported, pushed by hand, served by `git daemon`, followed by Argo CD.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::lab::{Lab, eventually};
+use crate::with;
+
+/// A bare repository and its server, which ends with it.
+struct Repository {
+    root: PathBuf,
+    url: String,
+    server: Child,
+}
+
+impl Repository {
+    fn serve(root: PathBuf) -> Self {
+        let bare = root.join("platform.git");
+        std::fs::create_dir(&root).unwrap();
+        git(&root, &["init", "--quiet", "--bare", "--initial-branch=main", bare.to_str().unwrap()]);
+        // Free for a moment; the server takes it next.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Command::new("git")
+            .args(["daemon", "--listen=127.0.0.1", &format!("--port={port}"), "--export-all", "--reuseaddr"])
+            .arg(format!("--base-path={}", root.display()))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the Git server", || TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string()));
+        Self { root, url: format!("git://127.0.0.1:{port}/platform.git"), server }
+    }
+
+    /// Makes the branch hold what is in the directory; the commit's name.
+    fn push(&self, directory: &Path) -> String {
+        if !directory.join(".git").exists() {
+            git(directory, &["init", "--quiet", "--initial-branch=main"]);
+        }
+        git(directory, &["add", "--all"]);
+        let author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+        git(directory, &with(&author, &["commit", "--quiet", "-m", "Change"]));
+        git(directory, &["push", "--quiet", self.root.join("platform.git").to_str().unwrap(), "main"]);
+        git(directory, &["rev-parse", "HEAD"]).trim().to_owned()
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").current_dir(directory).args(arguments).output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn production_follows_a_repository_of_ones_own() {
+    let lab = Lab::start();
+    let repository = Repository::serve(lab.directory().join("git"));
+    let choice = ["--profile", "prod", "--repo-url", &repository.url, "--set", "secrets=generated"];
+    let choice = with(&choice, &["--set", "tls.mode=generated"]);
+
+    // An empty repository is noticed before anything is handed over to nothing.
+    let install = with(&["install", "--yes"], &choice);
+    lab.run(&with(&install, &["--set", "timeouts.handoff=20s"])).expect(1).expect_words(&[
+        &repository.url,
+        "platctl export",
+        "run the same command again",
+    ]);
+
+    let tree = lab.directory().join("tree");
+    lab.run(&with(&["export", tree.to_str().unwrap()], &choice)).expect(0);
+    let revision = repository.push(&tree);
+    let installed = lab.run(&install).expect(0);
+    assert_eq!(installed.only("handed-over")["revision"], revision);
+    assert_eq!(installed.all("published"), [&Value::Null; 0], "a repository of one's own is not written to");
+    let status = lab.run(&["status"]).expect(0).document();
+    assert_eq!((&status["ready"], &status["phase"]), (&true.into(), &"handed-over".into()), "{status:#}");
+    let replicas = |path: &str| lab.get(path).unwrap()["spec"]["replicas"].clone();
+    let keycloak = "/apis/apps/v1/namespaces/iam-system/deployments/keycloak";
+    assert_eq!(replicas(keycloak), 2);
+    assert!(lab.get("/api/v1/namespaces/gitea").is_none());
+
+    // From now on a push is all that it takes.
+    lab.run(&with(&["export", tree.to_str().unwrap(), "--set", "keycloak.replicas=3"], &choice)).expect(0);
+    let revision = repository.push(&tree);
+    lab.kubectl(&["annotate", "application", "keycloak", "-n", "argocd", "argocd.argoproj.io/refresh=normal"]);
+    eventually("the change to be there", || {
+        let found = replicas(keycloak);
+        if found == 3 { Ok(()) } else { Err(found.to_string()) }
+    });
+    eventually("the platform to be ready at the new commit", || {
+        let status = lab.run(&["status"]);
+        let document = status.document();
+        let is_there = status.code == Some(0) && document["components"][0]["ready"] == true;
+        if is_there { Ok(()) } else { Err(document.to_string()) }
+    });
+    let application = lab.get("/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/keycloak").unwrap();
+    assert_eq!(application["status"]["sync"]["revision"], revision);
+
+    lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
+}
