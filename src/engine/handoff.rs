@@ -41,7 +41,7 @@ impl Engine {
             self.apply_own(&object, deadline).await?;
         }
         let names: Vec<String> = plan.components().map(|planned| planned.component.name.clone()).collect();
-        let reached = self.until_synced(&names, revision.as_deref(), deadline).await?;
+        let reached = self.until_synced(profile, &names, revision.as_deref(), deadline).await?;
         let after = self.snapshot(plan, deadline).await?;
         compare(&before, &after)?;
         let ids: Vec<Id> = before.objects.keys().cloned().collect();
@@ -137,7 +137,13 @@ impl Engine {
     }
 
     /// Until every Application is Synced and Healthy at one and the same commit, `revision` if it is known. Gives that commit.
-    async fn until_synced(&self, names: &[String], revision: Option<&str>, deadline: Instant) -> Result<String> {
+    async fn until_synced(
+        &self,
+        profile: &Profile,
+        names: &[String],
+        revision: Option<&str>,
+        deadline: Instant,
+    ) -> Result<String> {
         let of = Id::new("argoproj.io/v1alpha1", "Application", Some(applicationset::NAMESPACE), "");
         let all = Selector::Labels(COMPONENT_LABEL.to_owned());
         let mut watch =
@@ -157,15 +163,23 @@ impl Engine {
                         seen.insert(name, application);
                     }
                 },
-                () = tokio::time::sleep_until(deadline) => return Err(self.not_synced(names, &seen).await),
+                () = tokio::time::sleep_until(deadline) => return Err(self.not_synced(profile, names, &seen).await),
             }
         }
     }
 
     /// What each Application that is behind says of itself, and the ApplicationSet where there is none.
-    async fn not_synced(&self, names: &[String], seen: &BTreeMap<String, Application>) -> anyhow::Error {
+    async fn not_synced(
+        &self,
+        profile: &Profile,
+        names: &[String],
+        seen: &BTreeMap<String, Application>,
+    ) -> anyhow::Error {
         let mut lines = Vec::new();
-        for name in names {
+        if seen.is_empty() {
+            lines.push("no Application was made".to_owned());
+        }
+        for name in names.iter().filter(|_| !seen.is_empty()) {
             match seen.get(name) {
                 None => lines.push(format!("Application `{name}` was not made")),
                 Some(application) if !application.is_done() => {
@@ -186,8 +200,18 @@ impl Engine {
             Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
         });
         let error = error.unwrap_or_else(|| anyhow!("the Applications are at different commits"));
-        let result: Result<()> = Err(error.context("Argo CD did not bring every Application to Synced and Healthy in time"))
-            .hint("the platform itself is installed; mend the cause and run the same command again, it goes on with the handoff");
+        let mend = match profile.repository.mode {
+            RepositoryMode::InCluster => "mend the cause".to_owned(),
+            RepositoryMode::External => format!(
+                "push what `platctl export DIR` writes with the same flags to branch {} of {}, or mend the cause",
+                profile.repository.branch, profile.repository.url
+            ),
+        };
+        let hint = format!(
+            "the platform itself is installed; {mend}, then run the same command again: it goes on with the handoff"
+        );
+        let result: Result<()> =
+            Err(error.context("Argo CD did not bring every Application to Synced and Healthy in time")).hint(hint);
         result.err().unwrap_or_else(|| anyhow!("unreachable"))
     }
 }
