@@ -75,7 +75,7 @@ impl Cluster {
             .collect())
     }
 
-    /// NetworkPolicies see one or the other, before or after address translation, depending on the network.
+    /// `NetworkPolicies` see one or the other, before or after address translation, depending on the network.
     async fn api_server_ports(&self) -> Result<Vec<u16>, Problem> {
         let service = self.get(&Id::new("v1", "Service", Some("default"), "kubernetes")).await?;
         let slices = Id::new("discovery.k8s.io/v1", "EndpointSlice", Some("default"), "");

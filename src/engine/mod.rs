@@ -29,6 +29,7 @@ use crate::object::Id;
 use crate::plan::Plan;
 use inventory::{Inventory, Phase};
 use retry::Pace;
+use wave::Ahead;
 
 /// How fast things go: what a test or a flag may change.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +75,13 @@ impl Engine {
     /// Walks the waves in order. The inventory is written before and after each, and when the run ends early.
     pub async fn install(&self, plan: &Plan, inventory: &mut Inventory) -> Result<Totals> {
         let mut totals = Totals::default();
+        let ahead = Ahead::default();
         inventory.phase = Phase::Installing;
         for wave in &plan.waves {
             inventory.record_wave(wave);
             self.store(inventory).await?;
             self.events.send(Event::WaveStarted { wave: wave.number, name: wave.name.to_owned() });
-            let done = self.cancellable(self.wave(wave, plan, inventory, &mut totals)).await;
+            let done = self.cancellable(self.wave(wave, plan, inventory, &ahead, &mut totals)).await;
             if let Err(error) = done {
                 return Err(self.stop(inventory, wave.number, error).await);
             }

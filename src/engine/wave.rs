@@ -1,6 +1,8 @@
-//! One wave: its CRDs first, established and served, then its components side by side, each as soon as those that it needs are ready.
+//! One wave: its CRDs first, established and served, then its components side by side, each as soon as those that it needs are ready. While
+//! the first wave waits, the CRDs of the later ones go in, as the API server takes its time to serve them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,8 +15,11 @@ use super::inventory::Inventory;
 use super::{Engine, Totals};
 use crate::event::{Change, Event};
 use crate::failure::Advise;
-use crate::object::Object;
+use crate::object::{Id, Object};
 use crate::plan::{Plan, PlannedComponent, Wave};
+
+/// CRDs of later waves that are applied already, and what that changed.
+pub(super) type Ahead = Mutex<HashMap<Id, Change>>;
 
 impl Engine {
     pub(super) async fn wave(
@@ -22,19 +27,20 @@ impl Engine {
         wave: &Wave,
         plan: &Plan,
         inventory: &Inventory,
+        ahead: &Ahead,
         totals: &mut Totals,
     ) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(wave.timeout);
-        let totals = std::sync::Mutex::new(totals);
+        let totals = Mutex::new(totals);
         let count = |change: Change| {
-            let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
             match change {
                 Change::Created => totals.created += 1,
                 Change::Configured => totals.configured += 1,
                 Change::Unchanged => totals.unchanged += 1,
             }
         };
-        self.definitions(wave, inventory, deadline, &count).await?;
+        self.definitions(wave, inventory, ahead, deadline, &count).await?;
         let (ready, _) = watch::channel(BTreeSet::new());
         let components = wave.components.iter().map(|planned| {
             let ready = ready.clone();
@@ -51,7 +57,8 @@ impl Engine {
             }
         });
         // The first failure ends the wave: what the others were waiting for is there again on the next run.
-        future::try_join_all(components)
+        let components = future::try_join_all(components);
+        future::try_join(components, self.definitions_ahead(wave, plan, inventory, deadline, ahead))
             .await
             .map(drop)
             .hint("run the same command again once the cause is gone: it goes on where it stopped")
@@ -62,19 +69,52 @@ impl Engine {
         &self,
         wave: &Wave,
         inventory: &Inventory,
+        ahead: &Ahead,
         deadline: Instant,
         count: &(dyn Fn(Change) + Sync),
     ) -> Result<()> {
-        for planned in &wave.components {
-            let definitions: Vec<&Object> =
-                planned.objects.iter().filter(|object| object.kind() == "CustomResourceDefinition").collect();
+        let waits = wave.components.iter().map(|planned| async move {
+            let definitions: Vec<&Object> = definitions_of(planned).collect();
             if definitions.is_empty() {
-                continue;
+                return Ok(());
             }
-            self.apply_all(planned, &definitions, inventory, deadline, count).await?;
-            self.until_ready(planned, &definitions, deadline).await?;
-        }
+            let mut rest = Vec::new();
+            for object in &definitions {
+                let early = ahead.lock().unwrap_or_else(PoisonError::into_inner).remove(&object.id());
+                match early {
+                    Some(change) => self.applied(planned, object, change, count),
+                    None => rest.push(*object),
+                }
+            }
+            self.apply_all(planned, &rest, inventory, deadline, count).await?;
+            self.until_ready(planned, &definitions, deadline).await
+        });
+        future::try_join_all(waits).await?;
         self.cluster.forget_kinds();
+        Ok(())
+    }
+
+    /// The API server takes seconds until it serves a new kind: those of later waves become served while the first wave waits for its
+    /// components. What fails here is tried again, and reported, in its own wave.
+    async fn definitions_ahead(
+        &self,
+        wave: &Wave,
+        plan: &Plan,
+        inventory: &Inventory,
+        deadline: Instant,
+        ahead: &Ahead,
+    ) -> Result<()> {
+        if plan.waves.first().is_none_or(|first| first.number != wave.number) {
+            return Ok(());
+        }
+        let later = plan.waves.iter().skip(1).flat_map(|wave| &wave.components).flat_map(definitions_of);
+        stream::iter(later)
+            .for_each_concurrent(self.pacing.concurrency, |object| async move {
+                if let Ok(change) = self.apply_one(object, inventory, deadline).await {
+                    ahead.lock().unwrap_or_else(PoisonError::into_inner).insert(object.id(), change);
+                }
+            })
+            .await;
         Ok(())
     }
 
@@ -128,9 +168,7 @@ impl Engine {
             stream::iter(rank)
                 .map(|object| async move {
                     let change = self.apply_one(object, inventory, deadline).await?;
-                    let id = object.id();
-                    self.events.send(Event::Applied { component: planned.component.name.clone(), id, change });
-                    count(change);
+                    self.applied(planned, object, change, count);
                     Ok::<(), anyhow::Error>(())
                 })
                 .buffer_unordered(self.pacing.concurrency)
@@ -138,6 +176,11 @@ impl Engine {
                 .await?;
         }
         Ok(())
+    }
+
+    fn applied(&self, planned: &PlannedComponent, object: &Object, change: Change, count: &(dyn Fn(Change) + Sync)) {
+        self.events.send(Event::Applied { component: planned.component.name.clone(), id: object.id(), change });
+        count(change);
     }
 
     /// Reads first: an object that already says all of it costs no write.
@@ -193,4 +236,8 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn definitions_of(planned: &PlannedComponent) -> impl Iterator<Item = &Object> {
+    planned.objects.iter().filter(|object| object.kind() == "CustomResourceDefinition")
 }

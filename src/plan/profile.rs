@@ -32,7 +32,7 @@ pub struct Profile {
     pub image_registry: String,
     #[serde(default)]
     pub image_pull_secrets: Vec<Value>,
-    /// Where pods reach the API server: its Service's port, and its own, which NetworkPolicies see after address translation.
+    /// Where pods reach the API server: its Service's port, and its own, which `NetworkPolicies` see after address translation.
     pub api_server_ports: Vec<u16>,
     pub repository: Repository,
     pub timeouts: Timeouts,

@@ -86,7 +86,7 @@ def critical_path(events):
     """What no installer could do faster: the waves' own waits.
 
     For each wave the longest chain of components through their `needs`, each from its last applied object to ready.
-    The time until CRDs are served counts as overhead.
+    The time until CRDs are served counts as overhead, although the API server takes it.
     """
     when = lambda event: datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")[:26].rstrip("+0:") + "+00:00")
     waits, started, applied, total = {}, {}, {}, 0.0
