@@ -98,7 +98,7 @@ fn the_whole_way() {
     assert!(refused.contains("not taken: `https://example.org` is a URL"), "{refused}");
     terminal.answers("tls [generated]: ", "<");
     let back = terminal.answers("domain [first.example.org]: ", "second.example.org");
-    assert!(back.contains("as you said before"), "{back}");
+    assert!(back.contains("proposed: first.example.org (as you said before)"), "{back}");
     terminal.answers("tls [generated]: ", "");
     terminal.answers("exposure [NodePort]: ", "1");
     terminal.answers("storage-class [cluster-default]: ", "");

@@ -167,7 +167,9 @@ fn balancer(seen: &Listings, host: Host) -> Balancer {
     }
     match host.name {
         "" => Balancer { works: false, why: "nothing seen that gives Services addresses".to_owned() },
-        name if host.balances => Balancer { works: true, why: format!("{name} gives Services addresses") },
+        name if host.balances => {
+            Balancer { works: true, why: format!("{name} gives Services addresses, unless that is off") }
+        }
         name => Balancer { works: false, why: format!("{name} gives Services no addresses by itself") },
     }
 }

@@ -12,7 +12,7 @@ fn settings(answers: &Answers) -> Vec<Setting> {
 pub fn file(answers: &Answers, version: &str) -> String {
     let profile = &answers["profile"];
     let mut text = format!(
-        "# Written by `platctl init` ({version}); `platctl install --profile FILE` takes it. Holds no secrets, safe to commit.\n\
+        "# Written by `platctl init` ({version}), for `platctl install --profile FILE`. Holds no secrets.\n\
          # What is not here is as in the built-in profile: `platctl profile show {profile}`.\n"
     );
     let mut settings = settings(answers);

@@ -18,7 +18,11 @@ pub(super) fn seen(seen: &Surroundings) -> String {
     let marked = |is_default| if is_default { " (default)" } else { "" };
     let classes = seen.storage_classes.iter().map(|class| format!("{}{}", class.name, marked(class.default)));
     let classes = classes.collect::<Vec<_>>().join(", ");
-    let balancer = if seen.balancer.works { "LoadBalancer works" } else { "no LoadBalancer" };
+    let balancer = if seen.balancer.works { "LoadBalancer" } else { "no LoadBalancer" };
+    let nodes = match seen.nodes {
+        0 => "none seen; perhaps you may not list them".to_owned(),
+        nodes => format!("{} usable of {nodes}", seen.usable),
+    };
     let existing = match seen.existing.as_slice() {
         _ if seen.is_installed => "platctl has installed here: `platctl status` shows it".to_owned(),
         [] => "nothing that the platform brings".to_owned(),
@@ -26,10 +30,10 @@ pub(super) fn seen(seen: &Surroundings) -> String {
     };
     labelled(&[
         ("Kubernetes", format!("{}{host}", seen.version)),
-        ("nodes", format!("{} usable of {}", seen.usable, seen.nodes)),
+        ("nodes", nodes),
         ("CPU", format!("{} free of {}", cores(seen.cpu.free), cores(seen.cpu.total))),
         ("memory", format!("{} free of {}", gibi(seen.memory.free), gibi(seen.memory.total))),
-        ("storage", if classes.is_empty() { "no StorageClass".to_owned() } else { classes }),
+        ("storage", if classes.is_empty() { "no StorageClass seen".to_owned() } else { classes }),
         ("addresses", format!("{balancer}: {}", seen.balancer.why)),
         ("there", existing),
     ])
@@ -40,7 +44,7 @@ pub(super) fn question(question: &Question, interview: &Interview, proposal: Opt
     let options = question.options(&interview.scene);
     let rows = (1..).zip(options).map(|(number, (word, meaning))| vec![format!("  {number}"), word, meaning]);
     let why = match proposal {
-        Some(proposal) => format!("{}: {}", proposal.value, proposal.why),
+        Some(proposal) => format!("proposed: {} ({})", proposal.value, proposal.why),
         None => "nothing can be proposed here, `?` explains what is wanted".to_owned(),
     };
     let text = table(&[""; 3], &rows.collect::<Vec<_>>()) + &paragraph(&why, 2);
@@ -64,11 +68,11 @@ pub(super) fn summary(done: &Done, interview: &Interview) -> String {
         ("components", components.collect::<Vec<_>>().join(", ")),
         ("objects", format!("{} in {} waves", done.plan.objects().count(), done.plan.waves.len())),
         ("images", format!("{}; `platctl images` lists them", done.images.len())),
-        ("CPU", format!("{} requested, sidecars not counted", cores(wanted.cpu_millis))),
-        ("memory", format!("{} requested, sidecars not counted", gibi(wanted.memory_bytes))),
+        ("CPU", format!("{} requested, sidecars not counted", cores(wanted.cpu_millis.next_multiple_of(100)))),
+        ("memory", format!("{} requested, sidecars not counted", gibi(wanted.memory_bytes + GIBI / 20))),
         ("volumes", format!("{} in all: {}", gibi(total), each.collect::<Vec<_>>().join(", "))),
     ];
-    if let Some(seen) = interview.scene.seen.as_ref().filter(|seen| !seen.is_installed) {
+    if let Some(seen) = interview.scene.seen.as_ref().filter(|seen| !seen.is_installed && seen.nodes > 0) {
         let is_enough = wanted.cpu_millis <= seen.cpu.free && wanted.memory_bytes <= seen.memory.free;
         let verdict = if is_enough { "enough for it" } else { "too little: pods would stay pending" };
         lines.push(("free", format!("{} CPU, {} memory: {verdict}", cores(seen.cpu.free), gibi(seen.memory.free))));
@@ -97,8 +101,10 @@ fn cores(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
 }
 
+const GIBI: u64 = 1024 * 1024 * 1024;
+
 fn gibi(bytes: u64) -> String {
-    match bytes * 10 / (1024 * 1024 * 1024) {
+    match bytes * 10 / GIBI {
         tenths if tenths % 10 == 0 => format!("{}Gi", tenths / 10),
         tenths => format!("{}.{}Gi", tenths / 10, tenths % 10),
     }

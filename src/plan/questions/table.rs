@@ -114,7 +114,7 @@ pub static QUESTIONS: [Question; 15] = [
             Some(seen) if seen.default_class().is_some() => proposal(DEFAULT, "the cluster has one"),
             Some(seen) => match seen.storage_classes.first() {
                 Some(first) => proposal(&first.name, "the cluster has no default"),
-                None => proposal(DEFAULT, "the cluster has no class yet: install a storage provisioner first"),
+                None => proposal(DEFAULT, "no class was seen: install a storage provisioner first"),
             },
         },
         check: |text, _| if text == DEFAULT { Ok(DEFAULT.to_owned()) } else { object_name(text) },
