@@ -123,7 +123,7 @@ fn proposals_in_a_cloud() {
     profile: prod (3 nodes, and not a cluster on one machine)
     tls: secret (as in the profile prod)
     tls-secret: platform-tls (as in the profile prod)
-    exposure: LoadBalancer (AWS gives Services addresses)
+    exposure: LoadBalancer (AWS gives Services addresses, unless that is off)
     storage-class: cluster-default (the cluster has one)
     database-size: 5Gi (as in the profile prod)
     log-size: 10Gi (as in the profile prod)
@@ -224,7 +224,7 @@ fn signs_of_a_load_balancer() {
     false: Service web/front waits for an address
     true: MetalLB is there
     false: kind gives Services no addresses by itself
-    true: k3s gives Services addresses
+    true: k3s gives Services addresses, unless that is off
     false: nothing seen that gives Services addresses
     ");
 }
@@ -486,7 +486,7 @@ fn file_and_flags_say_what_was_answered() {
 #[test]
 fn the_file_explains_itself() {
     insta::assert_snapshot!(written::file(answered(&format!("repository: {URL}")).answers(), "1.2.3"), @r#"
-    # Written by `platctl init` (1.2.3); `platctl install --profile FILE` takes it. Holds no secrets, safe to commit.
+    # Written by `platctl init` (1.2.3), for `platctl install --profile FILE`. Holds no secrets.
     # What is not here is as in the built-in profile: `platctl profile show dev`.
 
     # The built-in profile that has whatever is not here.
