@@ -7,22 +7,15 @@ use clap_complete::Shell;
 
 /// From an empty Kubernetes cluster to a running, secured, GitOps-owned platform
 #[derive(Debug, Parser)]
-#[command(
-    name = "platctl",
-    version,
-    about,
-    propagate_version = true,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "platctl", version, about, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The kubeconfig file [default: KUBECONFIG, then ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
@@ -58,6 +51,9 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Ask what is wanted, write a profile for it, and offer to install
+    #[command(after_help = QUESTIONS)]
+    Init(Init),
     /// Install the platform, or go on with an interrupted installation
     Install(Install),
     /// Show what is installed, whether it is ready, and why not
@@ -97,6 +93,29 @@ pub struct Choice {
     /// The Git repository that Argo CD follows, instead of one in the cluster
     #[arg(long, value_name = "URL", help_heading = "Profile")]
     pub repo_url: Option<String>,
+}
+
+/// The keys of `--answer` and of `--answers FILE`.
+const QUESTIONS: &str = "Questions: context, profile, domain, tls, tls-secret, exposure, storage-class, database-size, log-size, \
+log-retention, audit-retention, repository, branch, credentials-secret, secrets. On a terminal `?` explains each.";
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The profile file to write
+    #[arg(short, long, value_name = "FILE", default_value = "platform.yaml")]
+    pub file: PathBuf,
+    /// Answers from a YAML file, one `question: answer` a line; what it answers is not asked
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// One answer: `domain=example.org`; may be repeated
+    #[arg(short, long, value_name = "KEY=ANSWER")]
+    pub answer: Vec<String>,
+    /// Do not ask: take what is proposed for everything that is not answered
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Write over the file if it is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

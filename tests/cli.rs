@@ -85,9 +85,10 @@ fn help() {
     stdout:
     Takes an empty Kubernetes cluster to a running, secured, GitOps-owned platform
 
-    Usage: platctl [OPTIONS] <COMMAND>
+    Usage: platctl [OPTIONS] [COMMAND]
 
     Commands:
+      init         Ask what is wanted, write a profile for it, and offer to install
       install      Install the platform, or go on with an interrupted installation
       status       Show what is installed, whether it is ready, and why not
       uninstall    Remove the platform; data stays unless it is asked for by name
@@ -231,9 +232,9 @@ fn unknown_commands_and_flags() {
     stderr:
     error: unrecognized subcommand 'isntall'
 
-      tip: some similar subcommands exist: 'uninstall', 'install'
+      tip: some similar subcommands exist: 'init', 'uninstall', 'install'
 
-    Usage: platctl [OPTIONS] <COMMAND>
+    Usage: platctl [OPTIONS] [COMMAND]
 
     For more information, try '--help'.
     ");
@@ -611,6 +612,156 @@ fn profiles() {
     stderr:
     error: no profile `dve`: did you mean `dev`?
     ");
+}
+
+/// Without a terminal nothing is asked, and what is missing is named.
+#[test]
+fn the_wizard_without_a_terminal() {
+    assert_snapshot!(say(&["init"]), @r#"
+    exit 2
+    stderr:
+    cluster not reached: read the kubeconfig: failed to read kubeconfig from
+    '"[HOME]/.kube/config"': No such file or directory (os error 2); what
+    is proposed is not fitted to it
+    error: nothing is asked here, and there is no answer to `profile`, `domain`, `tls`, `exposure`, `storage-class`, `database-size`, `log-size`, `log-retention`, `audit-retention`, `repository`, `secrets`
+
+    hint: give them by `--answers FILE` or `--answer KEY=ANSWER`; `--yes` takes the proposals where there are some
+    "#);
+    assert_snapshot!(say(&["init", "--yes", "--answer", "profile=prod"]), @r#"
+    exit 2
+    stderr:
+    cluster not reached: read the kubeconfig: failed to read kubeconfig from
+    '"[HOME]/.kube/config"': No such file or directory (os error 2); what
+    is proposed is not fitted to it
+    error: nothing is asked here, and there is no answer to `domain`, `repository`
+
+    hint: give them by `--answers FILE` or `--answer KEY=ANSWER`; `--yes` takes the proposals where there are some
+    "#);
+    assert_snapshot!(say(&["init", "--yes", "--answer", "domian=example.org"]), @"
+    exit 2
+    stderr:
+    error: --answer domian=example.org: no question `domian`: did you mean `domain`?
+    ");
+    assert_snapshot!(say(&["init", "--yes", "--answer", "domain"]), @"
+    exit 2
+    stderr:
+    error: --answer domain: `KEY=ANSWER` is expected
+    ");
+    assert_snapshot!(say(&["init", "--answers", "none.yaml"]), @"
+    exit 2
+    stderr:
+    error: read `none.yaml`
+      because: No such file or directory (os error 2)
+
+    hint: `--answers FILE` takes a YAML file with one `question: answer` a line
+    ");
+    assert_snapshot!(Place::with("all.yaml", "profile: dev\ndomain: a b\n").say(&["init", "--answers", "all.yaml"]), @r#"
+    exit 2
+    stderr:
+    cluster not reached: read the kubeconfig: failed to read kubeconfig from
+    '"[HOME]/.kube/config"': No such file or directory (os error 2); what
+    is proposed is not fitted to it
+    error: all.yaml:2: `domain`: `a b` is no DNS name such as platform.example.org
+    "#);
+    let here = Place::with_kubeconfig(&kubeconfig("http://127.0.0.1:1"));
+    assert_snapshot!(here.say(&["init", "--yes", "--context", "hera"]), @"
+    exit 2
+    stderr:
+    error: --context: `context`: `hera` is none of the options: did you mean `here`?
+    ");
+    assert_snapshot!(here.say(&["init", "--yes", "--kubeconfig", "other"]), @r#"
+    exit 2
+    stderr:
+    error: read kubeconfig `other`
+      because: failed to read kubeconfig from '"other"': No such file or directory (os error 2)
+
+    hint: without `--kubeconfig` and `--context` it works without a cluster too
+    "#);
+    assert_snapshot!(here.say(&["init", "--yes", "--file", "missing/mine.yaml"]), @"
+    exit 2
+    stderr:
+    error: `missing/mine.yaml` is a directory, or in one that is not there
+
+    hint: name a file with `--file FILE`
+    ");
+    assert_eq!(files_below(here.0.path()), [Path::new(".kube/config")]);
+}
+
+#[test]
+fn the_wizard_takes_its_proposals() {
+    let cluster = EmptyCluster::start(32);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let said = here.say(&["init", "--yes", "--answer", "exposure=node"]);
+    let versions = Regex::new(r"(?s)  components .*  objects .*?\n").unwrap();
+    let said = versions.replace(&said, "  components  [COMPONENTS]\n").into_owned();
+    let said = Regex::new(r"[\d.]+(Gi)? requested").unwrap().replace_all(&said, "[N] requested").into_owned();
+    assert_snapshot!(said, @"
+    exit 0
+    stdout:
+    install:       platctl install --profile platform.yaml --context here
+    without file:  platctl install --profile dev --set istio-gateway.service.type=NodePort --context here
+
+    stderr:
+
+    looking at here
+    Seen in here
+      Kubernetes  v1.34.1
+      nodes       1 usable of 1
+      CPU         32.0 free of 32.0
+      memory      64Gi free of 64Gi
+      storage     standard (default)
+      addresses   no LoadBalancer: nothing seen that gives Services addresses
+      there       nothing that the platform brings
+
+    What would be installed
+      answers     context here, profile dev, domain platform.localhost, tls
+                  generated, exposure NodePort, storage-class cluster-default,
+                  database-size 5Gi, log-size 10Gi, log-retention 31d,
+                  audit-retention 90d, repository in-cluster, secrets generated
+      components  [COMPONENTS]
+      images      11; `platctl images` lists them
+      CPU         [N] requested, sidecars not counted
+      memory      [N] requested, sidecars not counted
+      volumes     27Gi in all: loki 10Gi, postgres 3 x 5Gi, gitea 2Gi
+      free        32.0 CPU, 64Gi memory: enough for it
+
+    wrote `platform.yaml`
+    ");
+    assert_eq!(here.run(&["render", "--profile", "platform.yaml"]).code, 0);
+    assert_eq!(cluster.writes(), [""; 0]);
+    assert_snapshot!(here.say(&["init", "--yes"]).split("error:").last().unwrap(), @"
+     `platform.yaml` is there already
+
+    hint: `--force` writes over it, `--file FILE` writes another
+    ");
+    let again = here.run(&["init", "--yes", "--force", "--output", "json"]);
+    let result: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((again.code, &result["file"]), (0, &"platform.yaml".into()));
+    assert_eq!(result["images"].as_array().unwrap().len(), 11);
+}
+
+/// The file and the flags that the wizard gives lead to the same objects and to the same repository, once a shell has read them.
+#[test]
+fn the_wizard_says_the_same_by_file_and_by_flags() {
+    let external =
+        "repository: git@git.example.org:team/platform.git\nbranch: '1.0'\ncredentials-secret: git-credentials\n";
+    let own = "log-retention: 14\ndatabase-size: 8Gi\nstorage-class: fast\nexposure: NodePort\ntls: secret\n";
+    for answers in [own.to_owned(), format!("profile: prod\ndomain: example.org\n{external}")] {
+        let place = Place::with("all.yaml", &answers);
+        let run = place.run(&["init", "--yes", "--answers", "all.yaml", "--output", "json"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let result: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let by = |key: &str| {
+            let flags = result[key].as_str().unwrap().strip_prefix("platctl install ").unwrap();
+            let platctl = env!("CARGO_BIN_EXE_platctl");
+            let script =
+                format!("'{platctl}' render {flags} && '{platctl}' export tree {flags} && cat tree/bootstrap.yaml");
+            let output = Command::new("sh").args(["-ec", &script]).current_dir(place.0.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert!(by("install") == by("installWithoutFile"), "{answers}");
+    }
 }
 
 /// Every image once, whoever starts it: pods, the database's operator, the injector.

@@ -34,3 +34,5 @@ mod requirements;
 mod services;
 #[path = "plan/shape.rs"]
 mod shape;
+#[path = "plan/wizard.rs"]
+mod wizard;

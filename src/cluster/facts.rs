@@ -46,25 +46,10 @@ impl Cluster {
     }
 
     pub async fn nodes(&self) -> Result<Vec<Node>, Problem> {
-        let nodes = self.list(&Id::new("v1", "Node", None, ""), "").await?;
-        Ok(nodes
-            .iter()
-            .map(|node| {
-                let allocatable =
-                    |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
-                let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
-                Node {
-                    name: node.name().to_owned(),
-                    ready: node.items("/status/conditions").iter().any(is_ready),
-                    schedulable: node.value().pointer("/spec/unschedulable").is_none_or(|cordoned| cordoned == false),
-                    cpu_millis: allocatable("cpu"),
-                    memory_bytes: allocatable("memory") / 1000,
-                }
-            })
-            .collect())
+        Ok(self.list(&Id::new("v1", "Node", None, ""), "").await?.iter().map(read_node).collect())
     }
 
-    async fn storage_classes(&self) -> Result<Vec<StorageClass>, Problem> {
+    pub(super) async fn storage_classes(&self) -> Result<Vec<StorageClass>, Problem> {
         let classes = self.list(&Id::new("storage.k8s.io/v1", "StorageClass", None, ""), "").await?;
         Ok(classes
             .iter()
@@ -163,8 +148,20 @@ impl Cluster {
     }
 }
 
+pub(super) fn read_node(node: &Object) -> Node {
+    let allocatable = |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
+    let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    Node {
+        name: node.name().to_owned(),
+        ready: node.items("/status/conditions").iter().any(is_ready),
+        schedulable: node.value().pointer("/spec/unschedulable").is_none_or(|cordoned| cordoned == false),
+        cpu_millis: allocatable("cpu"),
+        memory_bytes: allocatable("memory") / 1000,
+    }
+}
+
 /// What the caller may not read is left out: `denied` has it, and tells more than the first refusal would.
-async fn as_allowed<T: Default>(facts: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+pub(super) async fn as_allowed<T: Default>(facts: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     match facts.await {
         Err(problem) if problem.class == Class::Denied => Ok(T::default()),
         other => other,

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod gitea;
 pub mod lease;
 mod resources;
+mod surroundings;
 
 use std::fmt;
 use std::path::Path;
@@ -380,6 +381,23 @@ fn seen(event: Result<watcher::Event<DynamicObject>, watcher::Error>, api_versio
         Ok(watcher::Event::Delete(found)) => object(found).map(Seen::Gone),
         Err(error) => Some(Seen::Trouble(Problem { class: Class::Transient, message: innermost(&error) })),
     }
+}
+
+/// The contexts of a kubeconfig, in its order.
+pub struct Contexts {
+    pub names: Vec<String>,
+    pub current: Option<String>,
+}
+
+/// Reads the kubeconfig for its contexts alone.
+pub fn contexts(kubeconfig: Option<&Path>) -> Result<Contexts> {
+    let file = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig `{}`", path.display()))?,
+        None => Kubeconfig::read().context("read the kubeconfig")?,
+    };
+    let names: Vec<String> = file.contexts.into_iter().map(|context| context.name).collect();
+    let current = file.current_context.filter(|name| names.contains(name));
+    Ok(Contexts { names, current })
 }
 
 async fn load(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Config, String)> {

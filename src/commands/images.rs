@@ -18,7 +18,7 @@ pub(super) fn run(flags: &Images, ui: &Ui) -> Result<u8> {
     Ok(0)
 }
 
-fn images(plan: &Plan) -> BTreeSet<String> {
+pub(super) fn images(plan: &Plan) -> BTreeSet<String> {
     let mut images = BTreeSet::new();
     for (_, object) in plan.objects().filter(|(_, object)| object.kind() != "CustomResourceDefinition") {
         collect(object, object.value(), &mut images);

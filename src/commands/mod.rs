@@ -9,6 +9,7 @@ mod profile;
 mod render;
 mod status;
 mod uninstall;
+mod wizard;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,9 @@ use crate::ui::Ui;
 /// Runs the command; gives its exit code.
 pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
     let global = &cli.global;
-    match &cli.command {
+    let Some(command) = &cli.command else { return wizard::greet(global, ui).await };
+    match command {
+        Command::Init(flags) => wizard::run(global, flags, ui).await,
         Command::Install(flags) => install::run(global, flags, ui).await,
         Command::Status(flags) => status::run(global, flags, ui).await,
         Command::Uninstall(flags) => uninstall::run(global, flags, ui).await,

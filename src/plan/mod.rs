@@ -5,11 +5,16 @@ pub mod applicationset;
 pub mod catalog;
 pub mod document;
 pub mod functions;
+pub mod interview;
+pub mod needs;
 pub mod preflight;
 pub mod profile;
+pub mod questions;
 pub mod render;
 pub mod schema;
+pub mod surroundings;
 pub mod tree;
+pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 

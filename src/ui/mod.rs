@@ -112,23 +112,34 @@ impl Ui {
         if self.color { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Asks on the terminal. Anything but yes, the end of input included, is no. Without a terminal it is an error that names the flag.
+    /// Whether somebody is there to be asked.
+    pub fn is_interactive(&self) -> bool {
+        self.mode != Mode::Json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks on the terminal for a line, which the terminal itself lets people edit: nothing of it is changed, so nothing must be put back.
+    /// None at the end of the input.
+    pub async fn ask(&self, question: &str) -> Result<Option<String>> {
+        // What was sent before the question is shown before it.
+        tokio::task::yield_now().await;
+        let _ = write!(std::io::stderr(), "{question} ");
+        let _ = std::io::stderr().flush();
+        // On a thread of its own, so that Ctrl-C at the question is heard.
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            std::io::stdin().read_line(&mut answer).map(|length| (length > 0).then_some(answer))
+        });
+        Ok(answer.await??.map(|answer| answer.trim().to_owned()))
+    }
+
+    /// Asks for a yes. Anything else, the end of input included, is no. Without a terminal it is an error that names the flag.
     pub async fn confirm(&self, question: &str) -> Result<bool> {
         if self.mode == Mode::Json || !std::io::stdin().is_terminal() {
             return Err(anyhow!("there is no terminal to ask on"))
                 .hint("say `--yes` to go on without being asked")
                 .exit(code::USAGE);
         }
-        // What was sent before the question is shown before it.
-        tokio::task::yield_now().await;
-        let _ = write!(std::io::stderr(), "{question} [y/N] ");
-        let _ = std::io::stderr().flush();
-        // On a thread of its own, so that Ctrl-C at the question is heard.
-        let answer = tokio::task::spawn_blocking(|| {
-            let mut answer = String::new();
-            std::io::stdin().read_line(&mut answer).map(|_| answer)
-        });
-        let answer = answer.await??;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+        let answer = self.ask(&format!("{question} [y/N]")).await?.unwrap_or_default();
+        Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
     }
 }
