@@ -55,9 +55,9 @@ func endpoints(objects Objects) []endpoint {
 		if pod.Spec.HostNetwork || pod.Status.Phase == core.PodSucceeded || pod.Status.Phase == core.PodFailed {
 			continue
 		}
-		addresses := addressesOf(pod)
+		addresses := objects.Announced[pod.UID]
 		if len(addresses) == 0 {
-			addresses = objects.Announced[pod.UID]
+			addresses = addressesOf(pod)
 		}
 		for _, address := range addresses {
 			if other := owners[address]; other == nil || isBetterOwner(pod, other) {

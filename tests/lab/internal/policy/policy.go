@@ -49,7 +49,8 @@ type Objects struct {
 	Pods       []*core.Pod
 	Namespaces []*core.Namespace
 	Policies   []*networking.NetworkPolicy
-	// Announced are addresses of pods whose status does not have them yet, by UID.
+	// Announced are addresses by the pod's UID as the CNI plugin told them. They are
+	// newer than those of the status.
 	Announced map[types.UID][]netip.Addr
 }
 
