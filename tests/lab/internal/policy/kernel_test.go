@@ -386,6 +386,8 @@ func testUnknown(b *testbed) {
 	}{
 		{"stranger", db, false}, {"stranger", b.address("node"), false}, {"stranger", b.address("outside"), false},
 		{"shop/db", stranger, false}, {"outside", stranger, false}, {"node", stranger, true},
+		// Its own address lies among those of the pods.
+		{"node", b.address("node"), true},
 	} {
 		if got := b.reaches(test.from, "tcp", test.to, 8080, test.passes); got != test.passes {
 			b.Errorf("%s -> %s: passes: %t", test.from, test.to, got)

@@ -7,13 +7,17 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // From the first packet of a pod to the removal of the table, with the CNI plugin.
@@ -22,12 +26,29 @@ func TestRun(t *testing.T) {
 	b.serve("tcp", 8080)
 	objects := cluster()
 	client := fake.NewClientset(objects.Namespaces[0], objects.Namespaces[1], objects.Pods[3])
+	answer := holdBack(client, "networkpolicies")
 	socket := filepath.Join(t.TempDir(), "policy.sock")
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- run(ctx, client, b.table, Options{Scope: scope, Socket: socket, Ready: func() { close(ready) }})
 	}()
+	web := b.address("shop/web")
+	expect := func(what string, passes bool) {
+		t.Helper()
+		if got := b.reaches("bank/client", "tcp", web, 8080, passes); got != passes {
+			t.Errorf("%s: passes: %t", what, got)
+		}
+	}
+	eventually(t, "there is a table", func() bool {
+		_, _, err := b.table.refused(ctx)
+		return err == nil
+	})
+	expect("the API server has not answered yet", false)
+	if b.reaches("bank/client", "tcp", b.address("outside"), 8080, false) {
+		t.Error("the API server has not answered yet, but a pod reaches the outside")
+	}
+	answer()
 	select {
 	case <-ready:
 	case err := <-ended:
@@ -35,12 +56,8 @@ func TestRun(t *testing.T) {
 	case <-time.After(passPatience):
 		t.Fatal("not ready")
 	}
-	web := b.address("shop/web")
-	expect := func(what string, passes bool) {
-		t.Helper()
-		if got := b.reaches("bank/client", "tcp", web, 8080, passes); got != passes {
-			t.Errorf("%s: passes: %t", what, got)
-		}
+	if !b.reaches("bank/client", "tcp", b.address("outside"), 8080, true) {
+		t.Error("a known pod without policies does not reach the outside")
 	}
 	expect("the pod is not known yet", false)
 
@@ -69,6 +86,20 @@ func TestRun(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	expect("the table is gone", true)
+}
+
+// holdBack lets the API server not answer about a resource yet.
+func holdBack(client *fake.Clientset, resource string) (answer func()) {
+	held := make(chan struct{})
+	client.PrependReactor("list", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+		<-held
+		return false, nil, nil
+	})
+	client.PrependWatchReactor(resource, func(clienttesting.Action) (bool, watch.Interface, error) {
+		<-held
+		return false, nil, nil
+	})
+	return sync.OnceFunc(func() { close(held) })
 }
 
 func must(t *testing.T, err error) {
