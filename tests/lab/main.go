@@ -6,9 +6,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"platctl.dev/lab/internal/child"
 	"platctl.dev/lab/internal/controlplane"
+	"platctl.dev/lab/internal/policy"
 )
 
 const usage = `usage:
@@ -18,6 +20,10 @@ const usage = `usage:
 `
 
 func main() {
+	// The container runtime starts the CNI plugin by its name, without arguments.
+	if filepath.Base(os.Args[0]) == policy.PluginName {
+		os.Exit(policy.Plugin(os.Stdin, os.Stdout, os.Getenv))
+	}
 	if len(os.Args) < 2 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
