@@ -56,6 +56,8 @@ pub enum Command {
     Init(Init),
     /// Install the platform, or go on with an interrupted installation
     Install(Install),
+    /// Bring an installation to the versions of this platctl
+    Upgrade(Upgrade),
     /// Show what is installed, whether it is ready, and why not
     Status(Status),
     /// Remove the platform; data stays unless it is asked for by name
@@ -137,6 +139,40 @@ pub struct Install {
     /// How long one wave may take: `services=20m`; may be repeated [default: the profile's]
     #[arg(long, value_name = "WAVE=DURATION")]
     pub wave_timeout: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// A built-in profile (dev, prod) or a file [default: the profile as it was recorded]
+    #[arg(short, long, value_name = "NAME|FILE", help_heading = "Profile")]
+    pub profile: Option<String>,
+    /// A file with keys of the profile that override it; may be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Profile")]
+    pub values: Vec<PathBuf>,
+    /// One key: `domain=example.org`, or a chart's value: `keycloak.replicas=2`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Profile")]
+    pub set: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Check and compare everything, say what would be done, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Commit to a new branch, for you to merge, and not to the one that Argo CD follows
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["into", "at"], help_heading = "After the handoff")]
+    pub branch: Option<String>,
+    /// Write the new tree into this clone of the repository, for you to commit and push
+    #[arg(long, value_name = "DIR", conflicts_with = "at", help_heading = "After the handoff")]
+    pub into: Option<PathBuf>,
+    /// The new tree is pushed, with this commit: watch Argo CD reach it, then record it
+    #[arg(long, value_name = "COMMIT", help_heading = "After the handoff")]
+    pub at: Option<String>,
+    /// Replace files that people changed in Git too
+    #[arg(long, help_heading = "After the handoff")]
+    pub overwrite: bool,
+    /// Take a step that is refused by this code; may be repeated
+    #[arg(long, value_name = "CODE")]
+    pub accept: Vec<String>,
 }
 
 #[derive(Debug, Args)]

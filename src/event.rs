@@ -25,6 +25,14 @@ pub enum Change {
     Unchanged,
 }
 
+/// A component's version before and after an upgrade; none where it is not there.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionChange {
+    pub component: String,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
 /// What happened. A new variant cannot be missed: both renderers match exhaustively.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -47,6 +55,15 @@ pub enum Event {
         action: String,
         profile: String,
         waves: Vec<PlannedWave>,
+    },
+    /// An upgrade: versions and objects that are recorded beside those that are wanted.
+    Compared {
+        from: String,
+        to: String,
+        components: Vec<VersionChange>,
+        created: usize,
+        changed: usize,
+        removed: usize,
     },
     WaveStarted {
         wave: u8,

@@ -20,6 +20,8 @@ mod refusals;
 mod repeated;
 #[path = "install/run.rs"]
 mod run;
+#[path = "install/upgrade.rs"]
+mod upgrade;
 #[path = "install/whole_way.rs"]
 mod whole_way;
 

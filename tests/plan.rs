@@ -34,5 +34,7 @@ mod requirements;
 mod services;
 #[path = "plan/shape.rs"]
 mod shape;
+#[path = "plan/upgrade.rs"]
+mod upgrade;
 #[path = "plan/wizard.rs"]
 mod wizard;

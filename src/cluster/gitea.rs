@@ -98,10 +98,18 @@ impl Gitea {
 
     /// Path → blob SHA of all files at the branch's head.
     pub async fn files(&mut self, repository: &Repository) -> Result<BTreeMap<String, String>, Problem> {
+        self.files_at(repository, &repository.branch).await
+    }
+
+    /// Path → blob SHA of all files at a branch or commit.
+    pub async fn files_at(
+        &mut self,
+        repository: &Repository,
+        reference: &str,
+    ) -> Result<BTreeMap<String, String>, Problem> {
         let mut files = BTreeMap::new();
         for page in 1.. {
-            let path =
-                format!("{}/git/trees/{}?recursive=1&per_page=1000&page={page}", repository.path(), repository.branch);
+            let path = format!("{}/git/trees/{reference}?recursive=1&per_page=1000&page={page}", repository.path());
             let answer = match self.call(Method::GET, &path, None).await? {
                 (StatusCode::OK, answer) => answer,
                 (status, answer) => return Err(refused("list the files", status, &answer)),
@@ -118,14 +126,35 @@ impl Gitea {
         Ok(files)
     }
 
-    /// One commit with all changes; gives its SHA.
+    /// A file's content at a branch or commit; none if there is no such file.
+    pub async fn file(
+        &mut self,
+        repository: &Repository,
+        reference: &str,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, Problem> {
+        let path = format!("{}/contents/{path}?ref={reference}", repository.path());
+        let answer = match self.call(Method::GET, &path, None).await? {
+            (StatusCode::OK, answer) => answer,
+            (StatusCode::NOT_FOUND, _) => return Ok(None),
+            (status, answer) => return Err(refused("read a file", status, &answer)),
+        };
+        let content = answer["content"].as_str().unwrap_or_default().replace('\n', "");
+        STANDARD.decode(content).map(Some).map_err(|error| passing(&error))
+    }
+
+    /// One commit with all changes, on a branch made for it if one is named; gives its SHA.
     pub async fn commit(
         &mut self,
         repository: &Repository,
+        new_branch: Option<&str>,
         message: &str,
         changes: Vec<Value>,
     ) -> Result<String, Problem> {
-        let wanted = json!({"branch": repository.branch, "message": message, "files": changes});
+        let mut wanted = json!({"branch": repository.branch, "message": message, "files": changes});
+        if let Some(name) = new_branch {
+            wanted["new_branch"] = Value::from(name);
+        }
         match self.call(Method::POST, &format!("{}/contents", repository.path()), Some(&wanted)).await? {
             (StatusCode::CREATED, answer) => {
                 Ok(answer.pointer("/commit/sha").and_then(Value::as_str).unwrap_or_default().to_owned())

@@ -20,6 +20,7 @@ use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
 use crate::plan::preflight::{self, Facts, Severity};
 use crate::plan::profile::duration;
+use crate::plan::upgrade::is_newer;
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
 
@@ -85,31 +86,57 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
         engine.cancellable(engine.refresh_repository(&desired.plan.profile)).await?;
         return Ok(owned_by_argo(engine, desired, inventory));
     }
+    if let Some(inventory) = &recorded {
+        // To leave out a component is what people may do here; to jump over versions is not.
+        super::upgrade::judge(engine, plan, inventory, &["component-removed".to_owned()])?;
+    }
+    let how = How { action: "install", yes: flags.yes, dry_run: flags.dry_run, no_handoff: flags.no_handoff };
+    proceed(engine, desired, recorded, &how, version, ui).await
+}
+
+/// How the waves are walked, and by which command.
+pub(super) struct How {
+    pub(super) action: &'static str,
+    pub(super) yes: bool,
+    pub(super) dry_run: bool,
+    pub(super) no_handoff: bool,
+}
+
+/// Everything after the look at the record; `upgrade` does the same.
+pub(super) async fn proceed(
+    engine: &Engine,
+    desired: &Desired,
+    recorded: Option<Inventory>,
+    how: &How,
+    version: &str,
+    ui: &Ui,
+) -> Result<u8> {
+    let (cluster, plan) = (&engine.cluster, &desired.plan);
     let facts = check(engine, plan, version).await?;
-    announce(engine, plan, "install");
-    if flags.dry_run {
+    announce(engine, plan, how.action);
+    if how.dry_run {
         return dry_run(engine, plan, recorded.as_ref()).await;
     }
     let mut record = record(recorded, plan, &facts)?;
-    if !flags.yes && !engine.cancellable(ui.confirm(&question(cluster, plan))).await? {
+    if !how.yes && !engine.cancellable(ui.confirm(&question(cluster, plan, how))).await? {
         return Err(anyhow!("not confirmed, nothing was written")).exit(code::FAILED);
     }
     let converged = is_converged(cluster, plan, &record).await?;
-    let totals = if converged && flags.no_handoff {
+    let totals = if converged && how.no_handoff {
         // Nothing to write, not even a lock.
         unchanged(plan)
     } else {
         let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
-        let work = steps(engine, desired, &mut record, converged, flags.no_handoff);
+        let work = steps(engine, desired, &mut record, converged, how.no_handoff);
         let bounded = async {
             tokio::time::timeout(total, work)
                 .await
                 .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
                 .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")?
         };
-        engine.locked(&holder("install"), bounded).await?
+        engine.locked(&holder(how.action), bounded).await?
     };
-    finish(engine, plan, totals, flags.no_handoff);
+    finish(engine, plan, totals, how);
     Ok(0)
 }
 
@@ -185,10 +212,11 @@ fn record(recorded: Option<Inventory>, plan: &Plan, facts: &Facts) -> Result<Inv
     Ok(record)
 }
 
-fn question(cluster: &Cluster, plan: &Plan) -> String {
+fn question(cluster: &Cluster, plan: &Plan, how: &How) -> String {
     let objects = plan.objects().count();
     format!(
-        "Install {objects} objects in {} waves into context {} ({})?",
+        "{} {objects} objects in {} waves into context {} ({})?",
+        if how.action == "upgrade" { "Upgrade" } else { "Install" },
         plan.waves.len(),
         cluster.context,
         cluster.server
@@ -272,6 +300,9 @@ fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> u
             value: "commit to that repository, in `values/` or `charts/`".to_owned(),
         },
     ];
+    if is_newer(env!("CARGO_PKG_VERSION"), &inventory.version) {
+        next.push(Line { label: "older".to_owned(), value: older(&inventory.version) });
+    }
     if !changed.is_empty() {
         let value = format!(
             "this profile differs in {} objects, such as {}; `platctl export DIR` writes the tree to push",
@@ -284,16 +315,22 @@ fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> u
     0
 }
 
-fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {
+/// What to say of an installation of an older platctl.
+pub(super) fn older(version: &str) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    format!("platctl {version} installed it, this is {own}: `platctl upgrade --dry-run` shows what changes")
+}
+
+fn finish(engine: &Engine, plan: &Plan, totals: Totals, how: &How) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
     next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
-    if no_handoff {
+    if how.no_handoff {
         next.push(Line {
             label: "not handed over".to_owned(),
             value: "run `platctl install` again without `--no-handoff`".to_owned(),
         });
     }
-    engine.events.send(finished("install", totals, next));
+    engine.events.send(finished(how.action, totals, next));
 }
 
 pub(super) fn finished(action: &str, totals: Totals, next: Vec<Line>) -> Event {

@@ -9,6 +9,7 @@ mod profile;
 mod render;
 mod status;
 mod uninstall;
+mod upgrade;
 mod wizard;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
     match command {
         Command::Init(flags) => wizard::run(global, flags, ui).await,
         Command::Install(flags) => install::run(global, flags, ui).await,
+        Command::Upgrade(flags) => upgrade::run(global, flags, ui).await,
         Command::Status(flags) => status::run(global, flags, ui).await,
         Command::Uninstall(flags) => uninstall::run(global, flags, ui).await,
         Command::Export(flags) => export::run(flags, ui),
@@ -69,19 +71,25 @@ struct Desired {
 
 impl Desired {
     fn of(choice: &Choice) -> Result<Self> {
-        let charts = embedded::charts();
-        let catalog = Catalog::new(charts.clone()).context("read the embedded charts")?;
-        let profile = load_profile(choice, &catalog)?;
-        let plan = plan::build(&profile, &catalog)?;
-        Ok(Self { catalog, charts, plan })
+        Self::with(|catalog| load_profile(choice, catalog))
+    }
+
+    /// The profile that an inventory recorded, with more laid over it.
+    fn over(inventory: &Inventory, values: &[PathBuf], set: &[String]) -> Result<Self> {
+        let text = serde_json::to_string_pretty(&inventory.profile)?;
+        let base = Base::File { name: "the recorded profile", text: &text };
+        Self::with(|catalog| load_layers(base, values, set, catalog))
     }
 
     /// The same for a profile that an inventory recorded.
     fn recorded(inventory: &Inventory) -> Result<Self> {
+        Self::with(|_| Profile::recorded(&inventory.profile, &embedded::profiles()))
+    }
+
+    fn with(profile: impl FnOnce(&Catalog) -> Result<Profile>) -> Result<Self> {
         let charts = embedded::charts();
         let catalog = Catalog::new(charts.clone()).context("read the embedded charts")?;
-        let profile: Profile =
-            serde_json::from_value(inventory.profile.clone()).context("read the recorded profile")?;
+        let profile = profile(&catalog)?;
         let plan = plan::build(&profile, &catalog)?;
         Ok(Self { catalog, charts, plan })
     }
@@ -89,11 +97,6 @@ impl Desired {
 
 /// Reads the files that the flags name and merges the layers.
 fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
-    let built_in = embedded::profiles();
-    let mut values = Vec::new();
-    for path in &choice.values {
-        values.push((path.display().to_string(), read(path)?));
-    }
     let mut set = choice.set.clone();
     if let Some(url) = &choice.repo_url {
         set.extend(["repository.mode=external".to_owned(), format!("repository.url={}", Value::from(url.as_str()))]);
@@ -102,7 +105,16 @@ fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
     let is_file = choice.profile.contains(['/', '.']);
     let text = if is_file { read(&PathBuf::from(&choice.profile))? } else { String::new() };
     let base = if is_file { Base::File { name: &choice.profile, text: &text } } else { Base::Name(&choice.profile) };
-    Profile::load(&Layers { built_in: &built_in, base, values: &values, set: &set }, catalog)
+    load_layers(base, &choice.values, &set, catalog)
+}
+
+fn load_layers(base: Base, files: &[PathBuf], set: &[String], catalog: &Catalog) -> Result<Profile> {
+    let built_in = embedded::profiles();
+    let mut values = Vec::new();
+    for path in files {
+        values.push((path.display().to_string(), read(path)?));
+    }
+    Profile::load(&Layers { built_in: &built_in, base, values: &values, set }, catalog)
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -172,6 +184,17 @@ fn holder(action: &str) -> String {
         std::process::id(),
         rand::random::<u32>()
     )
+}
+
+/// An error with several causes of equal rank.
+fn chain(what: &str, causes: impl DoubleEndedIterator<Item = String>) -> anyhow::Error {
+    let causes = causes.rev().fold(None, |chain: Option<anyhow::Error>, cause| {
+        Some(match chain {
+            Some(chain) => chain.context(cause),
+            None => anyhow!(cause),
+        })
+    });
+    causes.map_or_else(|| anyhow!(what.to_owned()), |causes| causes.context(what.to_owned()))
 }
 
 async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
+use super::install::older;
 use super::{Desired, connect, engine, inventory};
 use crate::cli::{Global, Status};
 use crate::cluster::Cluster;
@@ -18,6 +19,8 @@ use crate::failure::code;
 use crate::object::{Id, Object};
 use crate::plan::applicationset;
 use crate::plan::catalog::{Component, WAVES};
+use crate::plan::upgrade::is_newer;
+use crate::plan::{PlannedComponent, digest};
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
 use crate::ui::table::table;
@@ -30,6 +33,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 struct Report {
     context: String,
     version: String,
+    /// This platctl's version, when it is newer than the installation's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newer: Option<&'static str>,
     phase: Phase,
     profile: String,
     ready: bool,
@@ -114,12 +120,13 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     for planned in desired.plan.components() {
         let application =
             applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
-        components.push(row(&planned.component, &planned.objects, &live, application.filter(|_| handed_over)));
+        components.push(row(planned, record, &live, application.filter(|_| handed_over)));
     }
     let domain = &desired.plan.profile.domain;
     Ok(Report {
         context: cluster.context.clone(),
         version: record.version.clone(),
+        newer: Some(env!("CARGO_PKG_VERSION")).filter(|own| is_newer(own, &record.version)),
         phase: record.phase,
         profile: desired.plan.profile.extends.clone(),
         ready: matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready),
@@ -134,22 +141,30 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
 }
 
 fn row(
-    component: &Component,
-    objects: &[Object],
+    planned: &PlannedComponent,
+    record: &Inventory,
     live: &BTreeMap<Id, Option<Object>>,
     application: Option<Application>,
 ) -> Row {
+    let component = &planned.component;
+    // What a newer platctl would bring is not missing in an older installation.
+    let is_older = is_newer(env!("CARGO_PKG_VERSION"), &record.version);
     let mut reasons = Vec::new();
     let mut drift = Vec::new();
-    for object in objects {
+    for object in &planned.objects {
         let id = object.id();
+        let recorded = record.digest_of(&id);
+        if is_older && recorded.is_none() {
+            continue;
+        }
         let found = live.get(&id).and_then(Option::as_ref);
         match judge(&id, found) {
             Verdict::Ready => {}
             Verdict::Waiting(reason) | Verdict::Failed(reason) => reasons.push(reason),
         }
         // After the handoff Git says what an object should be, and Argo CD compares.
-        if application.is_none() && found.is_some_and(|found| !covers(found.value(), object.value())) {
+        let is_wanted = !is_older || recorded == Some(digest(object).as_str());
+        if application.is_none() && is_wanted && found.is_some_and(|found| !covers(found.value(), object.value())) {
             drift.push(id.to_string());
         }
     }
@@ -159,7 +174,7 @@ fn row(
     Row {
         name: component.name.clone(),
         wave: component.wave,
-        version: component.version.clone(),
+        version: record.components.get(&component.name).unwrap_or(&component.version).clone(),
         ready: reasons.is_empty(),
         reasons,
         drift,
@@ -186,6 +201,9 @@ fn in_words(report: &Report) -> String {
     let mut text = format!("context {}, profile {}, {phase}\n", report.context, report.profile);
     if let (Some(repository), Some(revision)) = (&report.repository, &report.revision) {
         text += &format!("{repository} at {revision}\n");
+    }
+    if report.newer.is_some() {
+        text += &format!("{}\n", older(&report.version));
     }
     text.push('\n');
     let rows: Vec<Vec<String>> = report

@@ -41,7 +41,7 @@ impl Engine {
             self.apply_own(&object, deadline).await?;
         }
         let names: Vec<String> = plan.components().map(|planned| planned.component.name.clone()).collect();
-        let reached = self.until_synced(profile, &names, revision.as_deref(), deadline).await?;
+        let reached = self.until_synced(&names, revision.as_deref(), deadline).await.hint(unsynced_hint(profile))?;
         let after = self.snapshot(plan, deadline).await?;
         compare(&before, &after)?;
         let ids: Vec<Id> = before.objects.keys().cloned().collect();
@@ -115,7 +115,7 @@ impl Engine {
         self.apply_own(&secret, deadline).await
     }
 
-    async fn apply_own(&self, object: &Object, deadline: Instant) -> Result<()> {
+    pub(super) async fn apply_own(&self, object: &Object, deadline: Instant) -> Result<()> {
         let id = object.id();
         self.persist(&format!("apply {id}"), deadline, || self.cluster.apply(object)).await.map(drop)
     }
@@ -137,9 +137,8 @@ impl Engine {
     }
 
     /// Until every Application is Synced and Healthy at one and the same commit, `revision` if it is known. Gives that commit.
-    async fn until_synced(
+    pub(super) async fn until_synced(
         &self,
-        profile: &Profile,
         names: &[String],
         revision: Option<&str>,
         deadline: Instant,
@@ -163,18 +162,13 @@ impl Engine {
                         seen.insert(name, application);
                     }
                 },
-                () = tokio::time::sleep_until(deadline) => return Err(self.not_synced(profile, names, &seen).await),
+                () = tokio::time::sleep_until(deadline) => return Err(self.not_synced(names, &seen).await),
             }
         }
     }
 
     /// What each Application that is behind says of itself, and the ApplicationSet where there is none.
-    async fn not_synced(
-        &self,
-        profile: &Profile,
-        names: &[String],
-        seen: &BTreeMap<String, Application>,
-    ) -> anyhow::Error {
+    async fn not_synced(&self, names: &[String], seen: &BTreeMap<String, Application>) -> anyhow::Error {
         let mut lines = Vec::new();
         if seen.is_empty() {
             lines.push("no Application was made".to_owned());
@@ -200,20 +194,19 @@ impl Engine {
             Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
         });
         let error = error.unwrap_or_else(|| anyhow!("the Applications are at different commits"));
-        let mend = match profile.repository.mode {
-            RepositoryMode::InCluster => "mend the cause".to_owned(),
-            RepositoryMode::External => format!(
-                "push what `platctl export DIR` writes with the same flags to branch {} of {}, or mend the cause",
-                profile.repository.branch, profile.repository.url
-            ),
-        };
-        let hint = format!(
-            "the platform itself is installed; {mend}, then run the same command again: it goes on with the handoff"
-        );
-        let result: Result<()> =
-            Err(error.context("Argo CD did not bring every Application to Synced and Healthy in time")).hint(hint);
-        result.err().unwrap_or_else(|| anyhow!("unreachable"))
+        error.context("Argo CD did not bring every Application to Synced and Healthy in time")
     }
+}
+
+fn unsynced_hint(profile: &Profile) -> String {
+    let mend = match profile.repository.mode {
+        RepositoryMode::InCluster => "mend the cause".to_owned(),
+        RepositoryMode::External => format!(
+            "push what `platctl export DIR` writes with the same flags to branch {} of {}, or mend the cause",
+            profile.repository.branch, profile.repository.url
+        ),
+    };
+    format!("the platform itself is installed; {mend}, then run the same command again: it goes on with the handoff")
 }
 
 /// What counts of an Application.

@@ -10,6 +10,7 @@ use crate::cluster::{Class, Cluster, FIELD_MANAGER, Problem};
 /// Where platctl keeps its own records.
 pub use crate::object::OWN_NAMESPACE as NAMESPACE;
 use crate::object::{COMPONENT_LABEL, Id, Object};
+use crate::plan::upgrade::UNKNOWN;
 use crate::plan::{Wave, digest};
 
 const NAME: &str = "platctl-inventory";
@@ -37,6 +38,9 @@ pub struct Inventory {
     /// Waves that were ready once.
     pub ready_waves: Vec<u8>,
     pub objects: Vec<Entry>,
+    /// The version of each component that was ready once.
+    #[serde(default)]
+    pub components: BTreeMap<String, String>,
     /// Namespaces that were there before; `uninstall` leaves them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopted: Vec<String>,
@@ -70,6 +74,7 @@ impl Inventory {
             wave: 0,
             ready_waves: Vec::new(),
             objects: Vec::new(),
+            components: BTreeMap::new(),
             adopted: Vec::new(),
             published: None,
         }
@@ -103,9 +108,21 @@ impl Inventory {
                 entry.digest.clone_from(digest);
             }
         }
+        for planned in &wave.components {
+            self.components.insert(planned.component.name.clone(), planned.component.version.clone());
+        }
         if !self.ready_waves.contains(&wave.number) {
             self.ready_waves.push(wave.number);
         }
+    }
+
+    /// What is installed: component → version, unknown where only the objects are recorded. One that never was ready is not there.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        let ready = self.objects.iter().filter(|entry| self.ready_waves.contains(&entry.wave));
+        let there = ready.map(|entry| (entry.component.clone(), UNKNOWN.to_owned()));
+        let mut versions: BTreeMap<String, String> = there.collect();
+        versions.extend(self.components.clone());
+        versions
     }
 
     pub fn digest_of(&self, id: &Id) -> Option<&str> {

@@ -11,6 +11,7 @@ pub mod removal;
 pub mod retry;
 mod secrets;
 pub mod uninstall;
+pub mod upgrade;
 mod wait;
 mod wave;
 
@@ -102,6 +103,8 @@ impl Engine {
         let (kept, dropped): (Vec<_>, Vec<_>) =
             std::mem::take(&mut inventory.objects).into_iter().partition(|entry| wanted.contains(&entry.id));
         inventory.objects = kept;
+        let versions = plan.versions();
+        inventory.components.retain(|name, _| versions.contains_key(name));
         let mut gone = 0;
         for entry in
             dropped.iter().filter(|entry| !matches!(entry.id.kind.as_str(), "CustomResourceDefinition" | "Namespace"))

@@ -1,27 +1,37 @@
 //! Brings the chart tree into the in-cluster Git server: one commit with what differs, none when nothing does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
 use super::Engine;
 use super::secrets::decode;
 use crate::cluster::Problem;
-use crate::cluster::gitea::Repository;
+use crate::cluster::gitea::{Gitea, Repository};
 use crate::event::Event;
 use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::applicationset::{IN_CLUSTER_NAME, IN_CLUSTER_OWNER};
+use crate::plan::merge::{Step, Sums, merge};
+use crate::plan::profile::Profile;
 use crate::plan::tree::Tree;
 
 const NAMESPACE: &str = "gitea";
 const SELECTOR: &str = "app.kubernetes.io/name=gitea";
 const PORT: u16 = 3000;
+
+/// The repository of the in-cluster Git server, on the branch that Argo CD follows.
+pub(super) fn in_cluster(profile: &Profile) -> Repository {
+    Repository {
+        owner: IN_CLUSTER_OWNER.to_owned(),
+        name: IN_CLUSTER_NAME.to_owned(),
+        branch: profile.repository.branch.clone(),
+    }
+}
 
 /// Who may read and write the repository.
 pub(super) struct Credentials {
@@ -48,17 +58,18 @@ impl Engine {
         deadline: Instant,
     ) -> Result<String> {
         let profile = &plan.profile;
-        let repository = Repository {
-            owner: IN_CLUSTER_OWNER.to_owned(),
-            name: IN_CLUSTER_NAME.to_owned(),
-            branch: profile.repository.branch.clone(),
-        };
+        let repository = in_cluster(profile);
         let (revision, changed) = self
             .persist("publish the charts to Git", deadline, || self.push(&repository, plan, tree, credentials))
             .await?;
         let url = crate::plan::applicationset::repository_url(profile);
         self.events.send(Event::Published { repository: url, revision: revision.clone(), changed_files: changed });
         Ok(revision)
+    }
+
+    /// A connection to the Git server.
+    pub(super) async fn git(&self, credentials: &Credentials) -> Result<Gitea, Problem> {
+        self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await
     }
 
     async fn push(
@@ -68,31 +79,33 @@ impl Engine {
         tree: &Tree,
         credentials: &Credentials,
     ) -> Result<(String, usize), Problem> {
-        let mut git =
-            self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
+        let mut git = self.git(credentials).await?;
         git.ensure(repository).await?;
         let there = git.files(repository).await?;
-        let changes = changes(tree, &there, &plan.known);
+        let changes: Vec<Value> = steps(tree, &there, &plan.known).iter().map(operation).collect();
         if changes.is_empty() {
             return Ok((git.head(repository).await?, 0));
         }
         let count = changes.len();
         let message = format!("Platform as installed by platctl {}", env!("CARGO_PKG_VERSION"));
-        Ok((git.commit(repository, &message, changes).await?, count))
+        Ok((git.commit(repository, None, &message, changes).await?, count))
     }
 }
 
-/// The file operations that turn what is there of ours into the tree. What people added beside it stays.
-fn changes(tree: &Tree, there: &BTreeMap<String, String>, known: &BTreeSet<String>) -> Vec<Value> {
-    let written = tree
-        .iter()
-        .filter(|(path, content)| there.get(*path) != Some(&blob_sha(content)))
-        .map(|(path, content)| json!({"operation": "upload", "path": path, "content": STANDARD.encode(content)}));
-    let removed = there
-        .iter()
-        .filter(|(path, _)| !tree.contains_key(*path) && is_ours(path, known))
-        .map(|(path, sha)| json!({"operation": "delete", "path": path, "sha": sha}));
-    written.chain(removed).collect()
+/// What turns what is there of ours into the tree. What people added beside it stays.
+fn steps(tree: &Tree, there: &Sums, known: &BTreeSet<String>) -> Vec<Step> {
+    let ours = there.iter().filter(|(path, _)| tree.contains_key(*path) || is_ours(path, known));
+    let ours = ours.map(|(path, sha)| (path.clone(), sha.clone())).collect();
+    // Before the handoff Git holds what platctl says and nothing else, so nothing is a conflict.
+    merge(tree, &ours, there).steps
+}
+
+/// A step as the Git server's API takes it.
+fn operation(step: &Step) -> Value {
+    match &step.content {
+        Some(content) => json!({"operation": "upload", "path": step.path, "content": STANDARD.encode(content)}),
+        None => json!({"operation": "delete", "path": step.path, "sha": step.had}),
+    }
 }
 
 /// In the directory or the values file of one of our components.
@@ -105,28 +118,20 @@ fn is_ours(path: &str, known: &BTreeSet<String>) -> bool {
     }
 }
 
-/// Git's name for a file's content.
-fn blob_sha(content: &[u8]) -> String {
-    let mut hash = Sha1::new();
-    hash.update(format!("blob {}\0", content.len()));
-    hash.update(content);
-    hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_what_differs_is_committed() {
-        assert_eq!(blob_sha(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
         let tree = Tree::from([("same".to_owned(), b"hello\n".to_vec()), ("charts/a/new".to_owned(), b"x".to_vec())]);
         let there =
             [("same", "ce013625030ba8dba906f756967f9e9ca394464a"), ("charts/a/old", "abc"), ("charts/theirs/x", "def")];
         let known = BTreeSet::from(["a".to_owned()]);
         let there = there.into_iter().map(|(path, sha)| (path.to_owned(), sha.to_owned())).collect();
-        let operations: Vec<_> = changes(&tree, &there, &known)
+        let operations: Vec<_> = steps(&tree, &there, &known)
             .iter()
+            .map(operation)
             .map(|change| format!("{} {}", change["operation"], change["path"]))
             .collect();
         assert_eq!(operations, ["\"upload\" \"charts/a/new\"", "\"delete\" \"charts/a/old\""]);

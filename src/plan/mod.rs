@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod document;
 pub mod functions;
 pub mod interview;
+pub mod merge;
 pub mod needs;
 pub mod preflight;
 pub mod profile;
@@ -14,6 +15,7 @@ pub mod render;
 pub mod schema;
 pub mod surroundings;
 pub mod tree;
+pub mod upgrade;
 pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +122,11 @@ impl Plan {
 
     pub fn objects(&self) -> impl Iterator<Item = (&PlannedComponent, &Object)> {
         self.components().flat_map(|component| component.objects.iter().map(move |object| (component, object)))
+    }
+
+    /// The version of each component's software.
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        self.components().map(|planned| (planned.component.name.clone(), planned.component.version.clone())).collect()
     }
 
     pub fn component(&self, name: &str) -> Result<&PlannedComponent> {

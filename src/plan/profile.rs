@@ -140,6 +140,17 @@ impl Profile {
         Self::merge(layers, catalog).exit(code::USAGE)
     }
 
+    /// A profile that was recorded merged, perhaps by an older platctl: what it does not have yet comes from the built-in one.
+    pub fn recorded(record: &Value, built_in: &BTreeMap<String, String>) -> Result<Self> {
+        let name = record["extends"].as_str().unwrap_or_default();
+        let mut merged = match built_in.get(name) {
+            Some(text) => Document::parse(&format!("profile {name}"), text)?.value,
+            None => json!({}),
+        };
+        layer(&mut merged, record);
+        serde_json::from_value(merged).context("read the recorded profile")
+    }
+
     fn merge(layers: &Layers, catalog: &Catalog) -> Result<Self> {
         let documents = layers.documents(catalog)?;
         let shape = shape(catalog);

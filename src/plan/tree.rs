@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::plan::applicationset;
 use crate::plan::catalog::Catalog;
 use crate::plan::functions::yaml;
+use crate::plan::merge::{SUMS, write_sums};
 use crate::plan::profile::Profile;
 
 /// Path in the repository → content.
@@ -27,6 +28,8 @@ pub fn tree(profile: &Profile, catalog: &Catalog, charts: &BTreeMap<String, BTre
     }
     tree.insert("bootstrap.yaml".to_owned(), bootstrap.into_bytes());
     tree.insert("README.md".to_owned(), README.as_bytes().to_vec());
+    let sums = write_sums(&tree);
+    tree.insert(SUMS.to_owned(), sums.into_bytes());
     tree
 }
 
@@ -37,5 +40,6 @@ Written by `platctl`, followed by Argo CD. Each directory of `charts/` is a Helm
 makes an Application of each, with the values of `values/<chart>.yaml`. Commit a change and Argo CD applies it; add a directory with a
 `component.yaml` (`name`, `namespace`, `wave`, `version`, `description`) and it is installed; remove one and its objects are pruned.
 
-There is no credential in here, and none belongs here. `bootstrap.yaml` holds the AppProject and the ApplicationSet.
+There is no credential in here, and none belongs here. `bootstrap.yaml` holds the AppProject and the ApplicationSet. `platctl upgrade` writes
+a newer platform over this one; by `platctl.sums` it tells which files were changed here, and never overwrites those unasked.
 ";

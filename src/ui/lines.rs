@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Renderer;
-use crate::event::{Change, Event};
+use crate::event::{Change, Event, VersionChange};
 
 pub(super) struct Lines<W> {
     out: W,
@@ -81,6 +81,18 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
         Event::Planned { action, profile, waves } => {
             let objects: usize = waves.iter().map(|wave| wave.objects).sum();
             format!("{action}: profile {profile}, {}, {}", counted(waves.len(), "wave"), counted(objects, "object"))
+        }
+        Event::Compared { from, to, components, created, changed, removed } => {
+            let step = if from == to { format!("platctl {to}") } else { format!("platctl {from} → {to}") };
+            let mut text = format!("upgrade: {step}; objects: {created} new, {changed} changed, {removed} removed");
+            for VersionChange { component, from, to } in components {
+                let words = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".to_owned());
+                text += &format!("\n  {component} {} → {}", words(from), words(to));
+            }
+            if components.is_empty() {
+                text += "\n  no component changes its version";
+            }
+            text
         }
         Event::WaveStarted { wave, name } => format!("wave {wave} ({name}): started"),
         Event::ComponentStarted { component, objects } => {

@@ -38,9 +38,7 @@ impl Repository {
         if !directory.join(".git").exists() {
             git(directory, &["init", "--quiet", "--initial-branch=main"]);
         }
-        git(directory, &["add", "--all"]);
-        let author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
-        git(directory, &with(&author, &["commit", "--quiet", "-m", "Change"]));
+        commit(directory);
         git(directory, &["push", "--quiet", self.root.join("platform.git").to_str().unwrap(), "main"]);
         git(directory, &["rev-parse", "HEAD"]).trim().to_owned()
     }
@@ -53,7 +51,14 @@ impl Drop for Repository {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
+/// Commits all that there is in a working directory.
+pub(crate) fn commit(directory: &Path) {
+    git(directory, &["add", "--all"]);
+    let author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+    git(directory, &with(&author, &["commit", "--quiet", "-m", "Change"]));
+}
+
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git").current_dir(directory).args(arguments).output().unwrap();
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -104,5 +109,35 @@ fn production_follows_a_repository_of_ones_own() {
     let application = lab.get("/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/keycloak").unwrap();
     assert_eq!(application["status"]["sync"]["revision"], revision);
 
+    into_a_clone(&lab, &repository, &tree);
+
     lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
+}
+
+/// platctl writes an upgrade into a clone and waits for its owner's push.
+fn into_a_clone(lab: &Lab, repository: &Repository, tree: &Path) {
+    lab.forget_requests();
+    let directory = tree.to_str().unwrap();
+    lab.run(&["upgrade", "--yes"]).expect(3).expect_words(&[&repository.url, "does not write to", "--into DIR"]);
+    // What was exported and pushed since the installation is not in the recorded profile.
+    let flags = ["--set", "keycloak.replicas=3"];
+    let write = with(&["upgrade", "--into", directory], &flags);
+    lab.run(&write).expect(0).expect_words(&["0 files"]);
+    let flags = with(&flags, &["--set", "loki.retention=400h"]);
+    let write = with(&["upgrade", "--into", directory], &flags);
+    // A file that people changed is named, and lost only on demand.
+    let values = tree.join("values/loki.yaml");
+    let before = std::fs::read_to_string(&values).unwrap();
+    std::fs::write(&values, format!("{before}# by hand\n")).unwrap();
+    lab.run(&write).expect(3).expect_words(&["were changed in Git too", "values/loki.yaml", "--overwrite"]);
+    std::fs::write(&values, before).unwrap();
+    lab.run(&write).expect(0).expect_words(&["2 files", "commit and push", "--at COMMIT"]);
+    let changed = git(tree, &["diff", "--name-only"]);
+    assert_eq!(changed.lines().collect::<Vec<_>>(), ["platctl.sums", "values/loki.yaml"]);
+    assert_eq!(lab.writes(), [""; 0]);
+    let revision = repository.push(tree);
+    let upgraded = lab.run(&with(&["upgrade", "--yes", "--at", &revision], &flags)).expect(0);
+    upgraded.expect_words(&["rolled out by Argo CD", &revision]);
+    let status = lab.run(&["status"]).expect(0).document();
+    assert_eq!((&status["ready"], &status["revision"]), (&true.into(), &revision.as_str().into()), "{status:#}");
 }
