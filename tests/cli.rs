@@ -15,6 +15,9 @@ use std::process::{Command, Stdio};
 
 use empty_cluster::{EmptyCluster, kubeconfig};
 use insta::assert_snapshot;
+use platctl::embedded;
+use platctl::engine::inventory::{Inventory, Phase};
+use platctl::plan::profile::{Base, Layers, Profile};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -90,6 +93,7 @@ fn help() {
     Commands:
       init         Ask what is wanted, write a profile for it, and offer to install
       install      Install the platform, or go on with an interrupted installation
+      upgrade      Bring an installation to the versions of this platctl
       status       Show what is installed, whether it is ready, and why not
       uninstall    Remove the platform; data stays unless it is asked for by name
       export       Write the Git tree that Argo CD follows
@@ -420,6 +424,31 @@ fn bad_durations() {
 }
 
 #[test]
+fn upgrades_that_cannot_be_meant() {
+    assert_snapshot!(say(&["upgrade", "--accept", "istio-major"]), @"
+    exit 2
+    stderr:
+    error: --accept istio-major: no step is refused by this code: did you mean `istio-minor`?
+    ");
+    assert_snapshot!(say(&["upgrade", "--at", "main"]), @"
+    exit 2
+    stderr:
+    error: --at main: a whole commit of 40 digits is expected
+
+    hint: `git rev-parse HEAD` in the clone prints it
+    ");
+    assert_snapshot!(say(&["upgrade", "--into", "clone", "--branch", "next"]), @"
+    exit 2
+    stderr:
+    error: the argument '--into <DIR>' cannot be used with '--branch <NAME>'
+
+    Usage: platctl upgrade --into <DIR>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn production_without_a_repository() {
     assert_snapshot!(say(&["install", "--profile", "prod"]), @"
     exit 2
@@ -545,6 +574,136 @@ fn a_cluster_that_is_too_small_is_refused() {
     assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(run.stderr.contains("the cluster is not ready for the platform; nothing was written"), "{}", run.stderr);
     assert_eq!(here.run(&["preflight"]).code, 3);
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+/// What `install` of the profile `dev` with these assignments records, changed by `change`.
+fn inventory(set: &[&str], change: impl FnOnce(&mut Inventory)) -> String {
+    let (catalog, built_in) = (embedded::catalog().unwrap(), embedded::profiles());
+    let set: Vec<String> = set.iter().map(|assignment| (*assignment).to_owned()).collect();
+    let layers = Layers { built_in: &built_in, base: Base::Name("dev"), values: &[], set: &set };
+    let plan = platctl::plan::build(&Profile::load(&layers, &catalog).unwrap(), &catalog).unwrap();
+    let mut inventory = Inventory::new(serde_json::to_value(&plan.profile).unwrap());
+    for wave in &plan.waves {
+        inventory.record_wave(wave);
+        inventory.complete_wave(wave);
+    }
+    inventory.phase = Phase::HandedOver;
+    change(&mut inventory);
+    serde_json::to_string(&inventory).unwrap()
+}
+
+#[test]
+fn steps_that_are_too_far_are_refused() {
+    let record = inventory(&[], |inventory| {
+        "0.0.1".clone_into(&mut inventory.version);
+        for (name, version) in [("istiod", "1.28.3"), ("istio-base", "1.28.3"), ("keycloak", "25.0.6")] {
+            inventory.components.insert(name.to_owned(), version.to_owned());
+        }
+    });
+    let cluster = EmptyCluster::start_with(32, Some(record.clone()));
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    assert_snapshot!(here.say(&["upgrade"]), @"
+    exit 3
+    stderr:
+    upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
+      istio-base 1.28.3 → 1.31.4
+      istiod 1.28.3 → 1.31.4
+      keycloak 25.0.6 → 26.8.1
+    error: this step is not supported; nothing was written
+      because: Istio 1.28.3 → 1.31.4 is too far for one step (istio-minor): Istio supports an upgrade in place over one minor version only
+      because: Keycloak 25.0.6 → 26.8.1 is too far for one step (keycloak-major): its first start migrates the database, which no older version can use again, and settings may have changed
+
+    hint: upgrade with a platctl that brings 1.29, then 1.30, restarting the workloads with sidecars each time; `platctl upgrade --accept istio-minor` takes the step all the same
+    ");
+    let accept = ["upgrade", "--accept", "istio-minor", "--accept", "keycloak-major", "--dry-run"];
+    let accepted = here.run(&accept);
+    assert!(!accepted.stderr.contains("not supported"), "{}", accepted.stderr);
+    assert_eq!(cluster.writes(), [""; 0]);
+
+    // `install` does not make the step either.
+    let record = record.replace("\"handed-over\"", "\"installed\"");
+    let cluster = EmptyCluster::start_with(32, Some(record));
+    let run = Place::with_kubeconfig(&cluster.kubeconfig()).run(&["install", "--yes"]);
+    assert!(run.code == 3 && run.stderr.contains("(istio-minor)"), "{}", run.stderr);
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[test]
+fn an_upgrade_is_written_into_a_clone() {
+    let external =
+        ["repository.mode=external", "repository.url=https://git.example.org/p.git", "components.gitea.enabled=false"];
+    let record = inventory(&external, |inventory| "0.0.1".clone_into(&mut inventory.version));
+    let cluster = EmptyCluster::start_with(32, Some(record));
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let said = |run: &str| run.replace(&cluster.port.to_string(), "[PORT]");
+    assert_snapshot!(said(&here.say(&["upgrade", "--yes"])), @"
+    exit 3
+    stderr:
+    upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
+      no component changes its version
+    cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    error: Argo CD follows https://git.example.org/p.git, which platctl does not write to; nothing was written
+
+    hint: clone it at branch main, `platctl upgrade --into DIR`, commit and push, then `platctl upgrade --at COMMIT`
+    ");
+    assert_snapshot!(said(&here.say(&["upgrade", "--into", "."])), @"
+    exit 3
+    stderr:
+    upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
+      no component changes its version
+    cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    error: write into `.`
+      because: `platctl.sums` is not there, so nothing tells which files people changed; nothing was written
+
+    hint: name a clone of the repository that Argo CD follows, or get the file back from its history (`git log -- platctl.sums`); `--overwrite` takes platctl's files instead
+    ");
+
+    // As an older platctl wrote it, with a file that the newer one no longer has.
+    let export = ["export", "clone", "--repo-url", "https://git.example.org/p.git", "--set", "loki.retention=408h"];
+    assert_eq!(here.run(&export).code, 0);
+    let retired = "charts/loki/templates/retired.yaml";
+    fs::write(here.path("clone").join(retired), "hello\n").unwrap();
+    fs::write(here.path("clone/charts/loki/templates/theirs.yaml"), "# added by people\n").unwrap();
+    let sums = here.path("clone/platctl.sums");
+    let text = fs::read_to_string(&sums).unwrap();
+    fs::write(&sums, format!("{text}ce013625030ba8dba906f756967f9e9ca394464a  {retired}\n")).unwrap();
+    let values = here.path("clone/values/loki.yaml");
+    let before = fs::read_to_string(&values).unwrap();
+    fs::write(&values, format!("{before}# by hand\n")).unwrap();
+    assert_snapshot!(said(&here.say(&["upgrade", "--into", "clone"])), @"
+    exit 3
+    stderr:
+    upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
+      no component changes its version
+    cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    error: write into `clone`
+      because: files that the upgrade changes were changed in Git too; nothing was written
+      because: `values/loki.yaml`
+
+    hint: say what was changed as the profile's own (`--set`, `--values`), then `--overwrite` takes platctl's files; in a branch (`--branch NAME`) or a clone (`--into DIR`) the difference can be looked at first
+    ");
+    assert!(here.path("clone").join(retired).exists(), "refused means untouched");
+
+    fs::write(&values, before).unwrap();
+    assert_snapshot!(said(&here.say(&["upgrade", "--into", "clone"])), @"
+    exit 0
+    stderr:
+    upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
+      no component changes its version
+    cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    upgrade: done: 0 created, 0 configured, 0 unchanged, 0 deleted
+      changed: 3 files in `clone`, 1 of them removed
+      next: `git diff` shows it; commit and push, then `platctl upgrade --at COMMIT`
+    ");
+    assert!(
+        !here.path("clone").join(retired).exists() && here.path("clone/charts/loki/templates/theirs.yaml").exists()
+    );
+    assert_eq!(here.run(&["export", "fresh", "--repo-url", "https://git.example.org/p.git"]).code, 0);
+    for path in files_below(&here.path("fresh")) {
+        let read = |folder: &str| fs::read(here.path(folder).join(&path)).unwrap();
+        assert!(read("clone") == read("fresh"), "{}", path.display());
+    }
     assert_eq!(cluster.writes(), [""; 0]);
 }
 
@@ -830,6 +989,7 @@ fn export() {
     charts/namespaces/
     charts/postgres/
     charts/promtail/
+    platctl.sums
     values/argocd.yaml
     values/cnpg-operator.yaml
     values/grafana.yaml

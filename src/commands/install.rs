@@ -159,6 +159,11 @@ async fn steps(
 
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
 pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
+    check_without(engine, plan, version, &[]).await
+}
+
+/// The same without some checks.
+pub(super) async fn check_without(engine: &Engine, plan: &Plan, version: &str, left_out: &[&str]) -> Result<Facts> {
     let cluster = &engine.cluster;
     let deadline = Instant::now() + LOOKING;
     let facts = engine.cancellable(engine.persist("look at the cluster", deadline, || cluster.facts(plan))).await?;
@@ -168,8 +173,10 @@ pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result
         version: version.to_owned(),
         nodes: facts.nodes.len(),
     });
-    let (blocking, warnings): (Vec<_>, Vec<_>) =
-        preflight::check(plan, &facts).into_iter().partition(|finding| finding.severity == Severity::Blocking);
+    let (blocking, warnings): (Vec<_>, Vec<_>) = preflight::check(plan, &facts)
+        .into_iter()
+        .filter(|finding| !left_out.contains(&finding.check))
+        .partition(|finding| finding.severity == Severity::Blocking);
     for warning in warnings {
         engine.events.send(Event::Warned { check: warning.check.to_owned(), title: warning.title, hint: warning.hint });
     }

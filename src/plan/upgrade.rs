@@ -57,7 +57,7 @@ struct Rule {
     way: &'static str,
 }
 
-/// Where more than one minor version is a step too far, the versions between are put before the way.
+/// `{between}` stands for the minor versions that were left out.
 const RULES: [Rule; 7] = [
     Rule {
         code: "istio-minor",
@@ -65,7 +65,7 @@ const RULES: [Rule; 7] = [
         components: &["istio-base", "istiod", "istio-gateway", "mesh-policies"],
         limit: Limit::OneMinor,
         why: "Istio supports an upgrade in place over one minor version only",
-        way: "upgrade with a platctl that brings each version between, restart the workloads with sidecars, then go on",
+        way: "upgrade with a platctl that brings {between}, restarting the workloads with sidecars each time",
     },
     Rule {
         code: "argocd-minor",
@@ -73,7 +73,7 @@ const RULES: [Rule; 7] = [
         components: &["argocd"],
         limit: Limit::OneMinor,
         why: "its upgrade notes lead from one minor version to the next, and it is Argo CD itself that rolls this out",
-        way: "upgrade with a platctl that brings each version between",
+        way: "upgrade with a platctl that brings {between} first",
     },
     Rule {
         code: "cnpg-major",
@@ -183,13 +183,13 @@ impl Rule {
         if is_fine {
             return None;
         }
-        let way = if same_major {
-            let between: Vec<String> =
-                (old.minor + 1..new.minor).map(|minor| format!("{}.{minor}", old.major)).collect();
-            format!("{} ({}); the changelog says which platctl brings which", self.way, between.join(", "))
+        let between = if same_major {
+            let minors = (old.minor + 1..new.minor).map(|minor| format!("{}.{minor}", old.major));
+            minors.collect::<Vec<_>>().join(", then ")
         } else {
-            self.way.to_owned()
+            "each minor version between".to_owned()
         };
+        let way = self.way.replace("{between}", &between);
         let what = format!("{} {before} → {after} is too far for one step", self.software);
         Some(Finding { code: self.code, what, why: self.why.to_owned(), way })
     }

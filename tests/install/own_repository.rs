@@ -123,7 +123,7 @@ fn into_a_clone(lab: &Lab, repository: &Repository, tree: &Path) {
     let flags = ["--set", "keycloak.replicas=3"];
     let write = with(&["upgrade", "--into", directory], &flags);
     lab.run(&write).expect(0).expect_words(&["0 files"]);
-    let flags = with(&flags, &["--set", "loki.retention=400h"]);
+    let flags = with(&flags, &["--set", "loki.retention=408h"]);
     let write = with(&["upgrade", "--into", directory], &flags);
     // A file that people changed is named, and lost only on demand.
     let values = tree.join("values/loki.yaml");

@@ -77,7 +77,7 @@ fn a_refusal_says_what_why_and_which_way() {
         code: "istio-minor",
         what: "Istio 1.28.3 → 1.31.4 is too far for one step",
         why: "Istio supports an upgrade in place over one minor version only",
-        way: "upgrade with a platctl that brings each version between, restart the workloads with sidecars, then go on (1.29, 1.30); the changelog says which platctl brings which",
+        way: "upgrade with a platctl that brings 1.29, then 1.30, restarting the workloads with sidecars each time",
     }
     "#);
 }

@@ -1,4 +1,4 @@
-//! A cluster with nodes and nothing else: as much of an API server as the commands need that stop before the first write. It answers over
+//! A cluster with nodes and nothing else but perhaps platctl's record of an installation: as much of an API server as the commands need that stop before the first write. It answers over
 //! plain HTTP, one request a connection, and remembers what would have changed something.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,14 +16,20 @@ pub(crate) struct EmptyCluster {
 impl EmptyCluster {
     /// With one node of that many cores.
     pub(crate) fn start(cores: u32) -> Self {
+        Self::start_with(cores, None)
+    }
+
+    /// With the record of an installation too.
+    pub(crate) fn start_with(cores: u32, inventory: Option<String>) -> Self {
+        let inventory = Arc::new(inventory);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let writes = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&writes);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let log = Arc::clone(&log);
-                thread::spawn(move || serve(connection, cores, &log));
+                let (log, inventory) = (Arc::clone(&log), Arc::clone(&inventory));
+                thread::spawn(move || serve(connection, cores, inventory.as_deref(), &log));
             }
         });
         Self { port, writes }
@@ -50,7 +56,7 @@ pub(crate) fn kubeconfig(server: &str) -> String {
     config.to_string()
 }
 
-fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
+fn serve(mut connection: TcpStream, cores: u32, inventory: Option<&str>, log: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut request = String::new();
     reader.read_line(&mut request).unwrap();
@@ -72,7 +78,7 @@ fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
     if !is_question {
         log.lock().unwrap().push(format!("{method} {path}"));
     }
-    let (status, body) = match answer(path, cores) {
+    let (status, body) = match answer(path, cores, inventory) {
         Some(body) => ("200 OK", body),
         None => ("404 Not Found", json!({"kind": "Status", "status": "Failure", "message": "not found", "code": 404})),
     };
@@ -82,7 +88,7 @@ fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
     let _ = write!(connection, "{head}\r\nconnection: close\r\n\r\n{body}");
 }
 
-fn answer(path: &str, cores: u32) -> Option<Value> {
+fn answer(path: &str, cores: u32, inventory: Option<&str>) -> Option<Value> {
     let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"]});
     let resources = |version: &str, list: Vec<Value>| json!({"kind": "APIResourceList", "groupVersion": version, "resources": list});
     let items = |kind: &str, items: Vec<Value>| json!({"kind": kind, "metadata": {}, "items": items});
@@ -92,7 +98,12 @@ fn answer(path: &str, cores: u32) -> Option<Value> {
         }
         "/api" => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         "/apis" => json!({"kind": "APIGroupList", "groups": []}),
-        "/api/v1" => resources("v1", vec![resource("nodes", "Node", false)]),
+        "/api/v1" => resources("v1", vec![resource("nodes", "Node", false), resource("configmaps", "ConfigMap", true)]),
+        "/api/v1/namespaces/platctl-system/configmaps/platctl-inventory" => json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "platctl-inventory", "namespace": "platctl-system"},
+            "data": {"inventory": inventory?},
+        }),
         "/apis/storage.k8s.io/v1" => {
             resources("storage.k8s.io/v1", vec![resource("storageclasses", "StorageClass", false)])
         }

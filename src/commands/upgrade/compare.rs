@@ -43,8 +43,7 @@ pub(in crate::commands) fn judge(engine: &Engine, plan: &Plan, record: &Inventor
     let refused = judgement.refusals.into_iter().filter(|finding| !accepted.iter().any(|code| code == finding.code));
     let refused: Vec<Finding> = refused.collect();
     let Some(first) = refused.first() else { return Ok(()) };
-    let hint = format!("{}; then `platctl upgrade --accept {}`", first.way, first.code);
-    let hint = if first.code == "downgrade" { first.way.clone() } else { hint };
+    let hint = format!("{}; `platctl upgrade --accept {}` takes the step all the same", first.way, first.code);
     let lines = refused.iter().map(|finding| format!("{} ({}): {}", finding.what, finding.code, finding.why));
     Err(chain("this step is not supported; nothing was written", lines)).hint(hint).exit(code::REFUSED)
 }
@@ -82,8 +81,8 @@ pub(super) fn mergeable(
     let names = merged.conflicts.iter().map(|step| format!("`{}`", step.path));
     Err(chain("files that the upgrade changes were changed in Git too; nothing was written", names))
         .hint(
-            "say what was changed as the profile's own (`--set`, `--values`) and add `--overwrite`, which takes \
-             platctl's files; with `--branch NAME --overwrite` the difference shows in a branch of its own first",
+            "say what was changed as the profile's own (`--set`, `--values`), then `--overwrite` takes platctl's files; in a \
+             branch (`--branch NAME`) or a clone (`--into DIR`) the difference can be looked at first",
         )
         .exit(code::REFUSED)
 }

@@ -80,7 +80,8 @@ async fn upgrade(
     engine.events.send(compared(plan, &record));
     judge(engine, plan, &record, &flags.accept)?;
     if record.phase == Phase::HandedOver {
-        install::check(engine, plan, version).await?;
+        // What the repository holds is looked at below.
+        install::check_without(engine, plan, version, &["repository"]).await?;
         return in_git::upgrade(engine, desired, record, flags, ui).await;
     }
     if flags.branch.is_some() || flags.into.is_some() || flags.at.is_some() {
