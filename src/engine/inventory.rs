@@ -173,3 +173,25 @@ impl Cluster {
         self.delete(&id(), None, crate::cluster::Propagation::Background).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_known_unknown_or_not_there() {
+        let entry = |component: &str, wave: u8| Entry {
+            id: Id::new("v1", "ConfigMap", None, component),
+            component: component.to_owned(),
+            wave,
+            digest: String::new(),
+        };
+        let mut inventory = Inventory::new(Value::Null);
+        inventory.objects = vec![entry("recorded", 1), entry("older", 1), entry("never-ready", 2)];
+        inventory.ready_waves = vec![1];
+        inventory.components.insert("recorded".to_owned(), "1.2.3".to_owned());
+        let versions = inventory.versions();
+        let versions: Vec<_> = versions.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+        assert_eq!(versions, [("older", UNKNOWN), ("recorded", "1.2.3")]);
+    }
+}
