@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::lab::{Lab, eventually};
 use crate::own_repository::{commit, git};
 use crate::run::Outcome;
+use crate::{SMALL, with};
 
 const UPGRADE: [&str; 2] = ["upgrade", "--yes"];
 const OLD: &str = "13.2.2";
@@ -63,6 +64,40 @@ fn an_older_installation_is_upgraded_through_git() {
     assert_eq!(git(&clone, &["rev-parse", "origin/next"]).trim(), branch, "a branch of one's own is left alone");
 }
 
+#[test]
+fn before_the_handoff_an_upgrade_walks_the_waves() {
+    let lab = Lab::start();
+    lab.run(&SMALL).expect(0);
+    // As an older chart had it.
+    let grafana = "/apis/apps/v1/namespaces/observability/deployments/grafana";
+    let mut object = lab.get(grafana).unwrap();
+    object["spec"]["template"]["spec"]["containers"][0]["image"] = "grafana:older".into();
+    apply(&lab, object);
+    record(&lab, |record| {
+        record["version"] = "0.0.9".into();
+        record["components"]["grafana"] = OLD.into();
+        let of_grafana = |entry: &&mut Value| entry["component"] == "grafana" && entry["kind"] == "Deployment";
+        record["objects"].as_array_mut().unwrap().iter_mut().find(of_grafana).unwrap()["digest"] = "older".into();
+    });
+    let branch = lab.run(&with(&UPGRADE, &["--branch", "next"])).expect(2);
+    branch.expect_words(&["not handed over to Argo CD yet", "leave out `--branch`"]);
+
+    // With the profile that was recorded: what was left out stays left out.
+    let upgraded = lab.run(&UPGRADE).expect(0);
+    assert_eq!(upgraded.only("compared")["changed"], 1);
+    assert_eq!(upgraded.all("wave-ready").len(), 5);
+    let finished = upgraded.only("finished");
+    assert_eq!(
+        (&finished["action"], &finished["created"], &finished["configured"]),
+        (&"upgrade".into(), &0.into(), &1.into())
+    );
+    assert!(image(&lab).ends_with(&format!(":{NEW}")), "{}", image(&lab));
+    assert!(lab.get("/apis/apps/v1/namespaces/iam-system/deployments/keycloak").is_none());
+    let status = lab.run(&["status"]).expect(0).document();
+    assert_eq!((&status["phase"], &status["newer"]), (&"installed".into(), &Value::Null), "{status:#}");
+    assert_eq!(version_of(&status, "grafana"), NEW);
+}
+
 /// A clone of the in-cluster repository, which the lab's pods let reach from here.
 fn clone(lab: &Lab) -> PathBuf {
     let pods = lab.list("/api/v1/namespaces/gitea/pods?labelSelector=app.kubernetes.io/name=gitea");
@@ -114,16 +149,24 @@ fn grow_old(lab: &Lab, clone: &Path) {
     });
 }
 
-/// Changes the inventory as somebody who is not platctl.
+/// Changes what platctl's record says.
 fn record(lab: &Lab, change: impl FnOnce(&mut Value)) {
     let inventory = "/api/v1/namespaces/platctl-system/configmaps/platctl-inventory";
-    let text = lab.get(inventory).unwrap()["data"]["inventory"].as_str().unwrap().to_owned();
-    let mut record: Value = serde_json::from_str(&text).unwrap();
+    let mut object = lab.get(inventory).unwrap();
+    let mut record: Value = serde_json::from_str(object["data"]["inventory"].as_str().unwrap()).unwrap();
     change(&mut record);
-    let patch = serde_json::json!({"data": {"inventory": record.to_string()}}).to_string();
-    // As platctl, so that it does not meet another owner of its record.
-    let command = ["patch", "configmap", "platctl-inventory", "-n", "platctl-system", "--type=merge", "-p", &patch];
-    lab.kubectl(&crate::with(&command, &["--field-manager=platctl"]));
+    object["data"]["inventory"] = record.to_string().into();
+    apply(lab, object);
+}
+
+/// As platctl, so that it does not meet another owner of its fields.
+fn apply(lab: &Lab, mut object: Value) {
+    object.as_object_mut().unwrap().remove("status");
+    for field in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"] {
+        object["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    let command = ["apply", "--server-side", "--field-manager=platctl", "-f", "-"];
+    lab.kubectl_with(&command, &object.to_string()).unwrap();
 }
 
 fn image(lab: &Lab) -> String {
@@ -158,7 +201,7 @@ fn sees_that_it_is_older(lab: &Lab) {
 /// Refused with these words, and nothing written.
 fn refused(lab: &Lab, flags: &[&str], words: &[&str]) -> Outcome {
     lab.forget_requests();
-    let outcome = lab.run(&crate::with(&UPGRADE, flags)).expect(3);
+    let outcome = lab.run(&with(&UPGRADE, flags)).expect(3);
     outcome.expect_words(words);
     outcome.expect_words(&["nothing was written"]);
     assert_eq!(lab.writes(), [""; 0]);
@@ -187,7 +230,7 @@ fn keeps_what_people_changed(lab: &Lab, clone: &Path) -> String {
     assert!(!outcome.last_words().contains(CHART[1]), "{}", outcome.context());
     let head = || lab.run(&["upgrade", "--dry-run", "--overwrite"]).expect(0);
     head().expect_words(&["commit 4 changed files to branch main"]);
-    let branched = lab.run(&crate::with(&UPGRADE, &["--branch", "next", "--overwrite"])).expect(0);
+    let branched = lab.run(&with(&UPGRADE, &["--branch", "next", "--overwrite"])).expect(0);
     branched.expect_words(&["branch next into main", "`platctl upgrade` again"]);
     let revision = branched.only("published")["revision"].as_str().unwrap().to_owned();
     git(clone, &["fetch", "--quiet"]);
@@ -196,7 +239,7 @@ fn keeps_what_people_changed(lab: &Lab, clone: &Path) -> String {
     assert_eq!(changed.lines().count(), 4, "{changed}");
     assert!(image(lab).ends_with(OLD), "nothing is rolled out");
     // The name is taken now.
-    let again = lab.run(&crate::with(&UPGRADE, &["--branch", "next", "--overwrite"])).expect(1);
+    let again = lab.run(&with(&UPGRADE, &["--branch", "next", "--overwrite"])).expect(1);
     again.expect_words(&["commit the upgrade to Git", "must not be taken"]);
     fs::write(&path, before).unwrap();
     push(clone);
