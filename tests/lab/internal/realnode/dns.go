@@ -16,8 +16,9 @@ import (
 const dnsName, dnsNamespace = "coredns", "kube-system"
 
 // dnsConfig has no upstream: what is no name of the cluster does not exist, since
-// nothing beyond the machine can be reached.
-const dnsConfig = `.:53 {
+// nothing beyond the machine can be reached. A block of its own says so, because
+// within one the template would come first.
+const dnsConfig = `cluster.local in-addr.arpa ip6.arpa {
     errors
     health {
         lameduck 1s
@@ -25,14 +26,15 @@ const dnsConfig = `.:53 {
     ready
     kubernetes cluster.local in-addr.arpa ip6.arpa {
         pods insecure
-        fallthrough in-addr.arpa ip6.arpa
         ttl 5
-    }
-    template ANY ANY {
-        rcode NXDOMAIN
     }
     cache 5
     loadbalance
+}
+. {
+    template ANY ANY {
+        rcode NXDOMAIN
+    }
 }
 `
 
