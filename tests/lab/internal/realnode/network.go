@@ -2,9 +2,9 @@ package realnode
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -47,9 +47,8 @@ const pluginConfig = `{
 
 // checkFree refuses a machine that has a node's network already.
 func checkFree() error {
-	if _, err := net.InterfaceByName(bridge); err == nil {
-		alias, _ := os.ReadFile("/sys/class/net/" + bridge + "/ifalias")
-		if owner, ours := strings.CutPrefix(strings.TrimSpace(string(alias)), aliasPrefix); ours {
+	if alias, found := bridgeAlias(); found {
+		if owner, ours := strings.CutPrefix(alias, aliasPrefix); ours {
 			return fmt.Errorf("the lab in %s has a real node, and a machine can only be one: `lab down --dir %s` ends it", owner, owner)
 		}
 		return fmt.Errorf("the machine has an interface %s already, which is not the lab's", bridge)
@@ -60,6 +59,18 @@ func checkFree() error {
 		}
 	}
 	return nil
+}
+
+// bridgeAlias tells whether the bridge is there, and whose it is.
+func bridgeAlias() (alias string, found bool) {
+	output, err := exec.Command("ip", "-json", "link", "show", "dev", bridge).Output()
+	var links []struct {
+		Alias string `json:"ifalias"`
+	}
+	if err != nil || json.Unmarshal(output, &links) != nil || len(links) == 0 {
+		return "", false
+	}
+	return links[0].Alias, true
 }
 
 // openNetwork makes the bridge, with the node's address, and routes for the
@@ -102,9 +113,9 @@ func (n *Node) openNetwork() error {
 func closeNetwork(dir string, before traces) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	alias, err := os.ReadFile("/sys/class/net/" + bridge + "/ifalias")
-	if err != nil || strings.TrimSpace(string(alias)) != aliasPrefix+dir {
-		// Another lab's by now, or none.
+	// Without a name on it the bridge is ours too: there was none when this lab began,
+	// and it ended before it had put its name there.
+	if alias, found := bridgeAlias(); !found || (alias != "" && alias != aliasPrefix+dir) {
 		return
 	}
 	report := func(err error) {
