@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds one of the real programs the lab runs, from the Go module proxy alone:
-#   build.sh NAME OUTPUT_DIR      NAME: argocd, cnpg, git, helm, istiod, redis
+#   build.sh NAME OUTPUT_DIR      NAME: argocd, cnpg, coredns, git, helm, istiod, redis
 # README.md beside this file tells what each result is and how it is run.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
-    echo "usage: ${0##*/} argocd|cnpg|git|helm|istiod|redis OUTPUT_DIR" >&2
+    echo "usage: ${0##*/} argocd|cnpg|coredns|git|helm|istiod|redis OUTPUT_DIR" >&2
     exit 2
 }
 
@@ -48,6 +48,9 @@ cnpg)
     # The operator looks for its own executable in operator/ under its working directory.
     mkdir -p "$out/cnpg/operator"
     ln -sfn ../../cnpg-manager "$out/cnpg/operator/manager_$(go env GOARCH)"
+    ;;
+coredns)
+    build github.com/coredns/coredns coredns
     ;;
 git)
     # Its SQLite is C code.

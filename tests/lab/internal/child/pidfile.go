@@ -40,6 +40,7 @@ func KillLeftovers(dir string) int {
 	for _, file := range files {
 		if pid := ReadPidFile(file); pid != 0 {
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			WaitGone(pid, 10*time.Second)
 			killed++
 		}
 		_ = os.Remove(file)
