@@ -21,7 +21,7 @@ sources_hash() {
     case $1 in
     lab)
         cd "$here"
-        files=$(find . -path ./components -prune -o -name '*.go' -print)
+        files=$(find . \( -path ./components -o -path ./images \) -prune -o -name '*.go' -print)
         files+=" go.mod go.sum build.sh"
         ;;
     kubectl)
