@@ -5,6 +5,7 @@
 # chart's own configuration. Needs root, containerd, runc, jq, curl, Python with PyYAML, and the images of build.sh. All
 # that it starts runs in network and process namespaces of its own, so nothing is left and no port is taken.
 set -euo pipefail
+shopt -s inherit_errexit
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../../.." && pwd)
@@ -29,12 +30,18 @@ say() { printf '%s\n' "$*" >&2; }
 # ctr_ ARGUMENT...: as the kubelet's containerd has it, but not there.
 ctr_() { ctr -a "$work/containerd.sock" -n k8s.io "$@"; }
 
+runc_() { runc --root "$work/runc" "$@"; }
+
 start_containerd() {
     local name image
     ip link set lo up
+    # What would be visible outside, or come from there.
+    mkdir -p /run/netns
+    mount -t tmpfs tmpfs /run/netns
+    echo "127.0.0.1 localhost" >"$work/hosts"
     printf 'version = 2\nroot = "%s/root"\nstate = "%s/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "%s"\n' \
         "$work" "$work" "$work/containerd.sock" >"$work/containerd.toml"
-    containerd --config "$work/containerd.toml" >"$work/containerd.log" 2>&1 &
+    containerd --log-level warn --config "$work/containerd.toml" >"$work/containerd.log" 2>&1 &
     wait_for 20 "containerd" ctr_ version
     while read -r name image; do
         reference[$name]=$image
@@ -64,80 +71,92 @@ import() {
     touch "$work/imported/$1"
 }
 
-# restricted USER: sets `flags` to what the charts give every container: its user, no capabilities, a read-only root.
+# restricted UID:GID: begins a container with what the charts give every one: its user, no capabilities, a read-only root.
 restricted() {
-    local capability
-    flags=(--net-host --read-only --user "$1")
-    for capability in AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP \
-        SETUID SYS_CHROOT; do
-        flags+=(--cap-drop "CAP_$capability")
-    done
+    user=$1 capabilities='[]' network='' mounts='[]' environment='[]'
+    # The kubelet writes this one.
+    file /etc/hosts "$work/hosts"
 }
 
-# volume PATH [OWNER]: adds an emptyDir to `flags`, by the same name for the same path within a check.
+# bind_mount PATH ON_THE_MACHINE OPTION
+bind_mount() {
+    mounts=$(jq -c --arg to "$1" --arg from "$2" --arg option "$3" \
+        '. + [{destination: $to, source: $from, type: "bind", options: ["rbind", $option]}]' <<<"$mounts")
+}
+
+# volume PATH [OWNER]: an emptyDir, the same one for the same path within a check.
 volume() {
     local directory=$work/volumes/$check/${1//\//_}
     if [ ! -d "$directory" ]; then
         install -d -m 777 -o "${2:-0}" -g "${2:-0}" "$directory"
     fi
-    flags+=(--mount "type=bind,src=$directory,dst=$1,options=rbind:rw")
+    bind_mount "$1" "$directory" rw
 }
 
-# file PATH ON_THE_MACHINE: adds a read-only mount.
-file() { flags+=(--mount "type=bind,src=$2,dst=$1,options=rbind:ro"); }
+# file PATH ON_THE_MACHINE: as a ConfigMap is mounted.
+file() { bind_mount "$1" "$2" ro; }
 
-env_() {
-    local pair
-    for pair in "$@"; do
-        flags+=(--env "$pair")
-    done
+variables() { environment=$(jq -c '. + $ARGS.positional' --args -- "$@" <<<"$environment"); }
+
+# bundle IMAGE ENTRYPOINT ARGUMENT...: what runc takes, into a directory whose name it prints. ENTRYPOINT is JSON; `null` is
+# the image's own, and without arguments the image's command stays too.
+bundle() {
+    local image=$1 entrypoint=$2 config directory
+    shift 2
+    import "$image"
+    directory=$work/bundles/$check-$RANDOM
+    mkdir -p "$directory/root"
+    ctr_ images mount --rw "${reference[$image]}" "$directory/root" >/dev/null
+    config=$(blob "$image" "$(blob "$image" "$(tar -xOf "$images/$image.tar" index.json | jq -r '.manifests[0].digest')" |
+        jq -r .config.digest)")
+    jq --argjson image "$config" --argjson entrypoint "$entrypoint" --arg user "$user" --argjson capabilities "$capabilities" \
+        --arg network "$network" --argjson mounts "$mounts" --argjson environment "$environment" '
+        .root = {path: "root", readonly: true}
+        | .process.terminal = false
+        | .process.user = {uid: ($user | split(":")[0] | tonumber), gid: ($user | split(":")[1] | tonumber)}
+        | .process.args = ($entrypoint // $image.config.Entrypoint // [])
+            + (if $ARGS.positional == [] and $entrypoint == null then $image.config.Cmd // [] else $ARGS.positional end)
+        | .process.env = $image.config.Env + $environment
+        | .process.cwd = $image.config.WorkingDir
+        | .process.noNewPrivileges = true
+        | .process.capabilities = (["bounding", "effective", "permitted"] | map({key: ., value: $capabilities}) | from_entries)
+        | del(.process.rlimits)
+        | .mounts += $mounts
+        | .linux.namespaces = [{type: "pid"}, {type: "ipc"}, {type: "uts"}, {type: "mount"}]
+            + (if $network == "" then [] else [{type: "network", path: $network}] end)
+    ' --args -- "$@" <"$work/spec.json" >"$directory/config.json"
+    echo "$directory"
 }
+
+# blob IMAGE DIGEST
+blob() { tar -xOf "$images/$1.tar" "blobs/sha256/${2#sha256:}"; }
 
 # run IMAGE ARGUMENT...: to its end. The arguments stand for the image's command, as `args` of a container does.
-run() {
-    local image=$1
-    shift
-    import "$image"
-    ctr_ run --rm "${flags[@]}" "${reference[$image]}" "$check-$RANDOM" "$@"
-}
+run() { run_bundle "$1" null "${@:2}"; }
 
-# run_command IMAGE COMMAND...: instead of the image's entry point, as `command` of a container does. Environment by env_ alone.
-run_command() {
-    local image=$1
-    shift
-    mount_image "$image"
-    ctr_ run --rm --rootfs "${flags[@]}" --env "PATH=$path" "$work/mounts/$image" "$check-$RANDOM" "$@"
-}
+# run_command IMAGE COMMAND...: instead of the image's entry point too, as `command` of a container does.
+run_command() { run_bundle "$1" '[]' "${@:2}"; }
 
-path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-
-mount_image() {
-    import "$1"
-    if [ ! -d "$work/mounts/$1" ]; then
-        mkdir -p "$work/mounts/$1"
-        ctr_ images mount --rw "${reference[$1]}" "$work/mounts/$1" >/dev/null
-    fi
+run_bundle() {
+    local directory
+    directory=$(bundle "$@")
+    runc_ run --bundle "$directory" "${directory##*/}" </dev/null
 }
 
 # start IMAGE ARGUMENT...: in the background, under the name of the check.
-start() {
-    local image=$1
-    shift
-    import "$image"
-    ctr_ run -d --log-uri "file://$work/$check.log" "${flags[@]}" "${reference[$image]}" "$check" "$@"
-    touch "$work/running/$check"
-}
+start() { start_bundle "$1" null "${@:2}"; }
 
-start_command() {
-    local image=$1
-    shift
-    mount_image "$image"
-    ctr_ run -d --rootfs --log-uri "file://$work/$check.log" "${flags[@]}" --env "PATH=$path" "$work/mounts/$image" "$check" "$@"
+start_command() { start_bundle "$1" '[]' "${@:2}"; }
+
+start_bundle() {
+    local directory
+    directory=$(bundle "$@")
+    runc_ run --detach --bundle "$directory" "$check" </dev/null >"$work/$check.log" 2>&1
     touch "$work/running/$check"
 }
 
 # inside COMMAND...: in the container of this check, as an exec probe.
-inside() { ctr_ task exec --exec-id "e$RANDOM" "$check" "$@"; }
+inside() { runc_ exec "$check" "$@" </dev/null; }
 
 get() { curl -sS -f -m 10 "$@"; }
 
@@ -167,7 +186,7 @@ else:
 
 check_redis() {
     restricted 999:999
-    env_ REDISCLI_AUTH=secret
+    variables REDISCLI_AUTH=secret
     start redis redis-server --save '' --appendonly no --requirepass secret
     wait_for 10 redis-cli inside redis-cli -e ping
     expect PONG "$(inside redis-cli -e ping)"
@@ -201,10 +220,10 @@ check_keycloak() {
     volume /copy 1000
     run_command keycloak cp -r --preserve=mode,timestamps /opt/keycloak/lib/quarkus /copy/
     restricted 1000:0
-    flags+=(--mount "type=bind,src=$work/volumes/keycloak/_copy/quarkus,dst=/opt/keycloak/lib/quarkus,options=rbind:rw")
+    bind_mount /opt/keycloak/lib/quarkus "$work/volumes/keycloak/_copy/quarkus" rw
     volume /opt/keycloak/data 1000
     volume /tmp
-    env_ "${build[@]}"
+    variables "${build[@]}"
     run keycloak build >"$work/keycloak-build.log" 2>&1 || {
         tail -20 "$work/keycloak-build.log" >&2
         return 1
@@ -212,7 +231,7 @@ check_keycloak() {
     install -d "$work/realm"
     chart keycloak ConfigMap/keycloak-realm platform-realm.json >"$work/realm/platform-realm.json"
     file /opt/keycloak/data/import "$work/realm"
-    env_ KC_DB_URL_HOST=127.0.0.1 KC_DB_URL_DATABASE=keycloak KC_DB_USERNAME=keycloak KC_DB_PASSWORD=unused \
+    variables KC_DB_URL_HOST=127.0.0.1 KC_DB_URL_DATABASE=keycloak KC_DB_USERNAME=keycloak KC_DB_PASSWORD=unused \
         KC_BOOTSTRAP_ADMIN_USERNAME=admin KC_BOOTSTRAP_ADMIN_PASSWORD=secret KC_HOSTNAME=https://auth.example.test \
         KC_HTTP_ENABLED=true KC_PROXY_HEADERS=xforwarded KC_CACHE_EMBEDDED_NETWORK_BIND_ADDRESS=127.0.0.1
     start keycloak start --optimized --import-realm
@@ -242,7 +261,7 @@ check_promtail() {
     install -d "$work/promtail" "$work/logs"
     chart promtail ConfigMap/promtail promtail.yaml >"$work/promtail/promtail.yaml"
     file /etc/promtail "$work/promtail"
-    env_ KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=1
+    variables KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=1
     run promtail -config.file=/etc/promtail/promtail.yaml -check-syntax >"$work/syntax.log" 2>&1 || {
         cat "$work/syntax.log" >&2
         return 1
@@ -286,7 +305,7 @@ check_grafana() {
         say "  started without an administrator"
         return 1
     fi
-    env_ GF_SECURITY_ADMIN_USER=admin GF_SECURITY_ADMIN_PASSWORD=secret
+    variables GF_SECURITY_ADMIN_USER=admin GF_SECURITY_ADMIN_PASSWORD=secret
     start grafana
     wait_for 10 Grafana get "$url/api/health"
     expect 401 "$(curl -s -o /dev/null -w '%{http_code}' -u admin:wrong "$url/api/datasources")"
@@ -310,9 +329,7 @@ check_gitea() {
     file /etc/gitea "$work/gitea"
     volume /var/lib/gitea 1000
     volume /tmp
-    # The first four are the image's, see run_command.
-    env_ GITEA_WORK_DIR=/var/lib/gitea GITEA_CUSTOM=/var/lib/gitea/custom GITEA_TEMP=/tmp/gitea GITEA_APP_INI=/etc/gitea/app.ini \
-        HOME=/var/lib/gitea TMPDIR=/tmp ADMIN_NAME=platctl ADMIN_PASSWORD=secret-1
+    variables HOME=/var/lib/gitea TMPDIR=/tmp ADMIN_NAME=platctl ADMIN_PASSWORD=secret-1
     run_command gitea /bin/sh /etc/gitea/prepare.sh >"$work/gitea-prepare.log" 2>&1 || {
         tail -5 "$work/gitea-prepare.log" >&2
         return 1
@@ -333,7 +350,7 @@ check_argocd() {
     volume /app/config/gpg/keys 999
     volume /helm-working-dir 999
     volume /tmp
-    env_ REDIS_PASSWORD=secret REDIS_SERVER=127.0.0.1:6379 HELM_CACHE_HOME=/helm-working-dir HELM_CONFIG_HOME=/helm-working-dir \
+    variables REDIS_PASSWORD=secret REDIS_SERVER=127.0.0.1:6379 HELM_CACHE_HOME=/helm-working-dir HELM_CONFIG_HOME=/helm-working-dir \
         HELM_DATA_HOME=/helm-working-dir
     start argocd /usr/local/bin/argocd-repo-server
     wait_for 60 repo-server get 'http://127.0.0.1:8084/healthz?full=true'
@@ -348,11 +365,11 @@ check_argocd() {
 check_cloudnative-pg() {
     local manager
     restricted 10001:10001
-    volume /controller
-    run cloudnative-pg bootstrap /controller/manager
-    # As a database's pod has it: the copy, in the other image.
+    expect 1.30.0 "$(run cloudnative-pg version)"
+    # As in a database's pod: it copies itself, and the copy runs in the other image.
     restricted 26:26
-    volume /controller
+    volume /controller 26
+    run cloudnative-pg bootstrap /controller/manager 2>/dev/null
     manager=$(run_command postgresql /controller/manager version)
     expect 1.30.0 "$manager"
 }
@@ -368,12 +385,16 @@ check_proxyv2() {
     expect 1.31- "$(run proxyv2 version 2>/dev/null)"
     expect 1.40.0 "$(run_command proxyv2 envoy --version)"
     run_command proxyv2 test -r /var/lib/istio/envoy/envoy_bootstrap_tmpl.json
-    # istio-init, in a network namespace of its own.
+    # istio-init, in a network namespace that has an address, as a pod's has.
     restricted 0:0
     volume /run
-    flags=("${flags[@]/--net-host/--cap-add=CAP_NET_ADMIN}" --cap-add CAP_NET_RAW)
+    ip netns add pod
+    ip -n pod link set lo up
+    ip -n pod address add 192.0.2.2/32 dev lo
+    capabilities='["CAP_NET_ADMIN", "CAP_NET_RAW"]'
+    network=/run/netns/pod
     rules=$(run proxyv2 istio-iptables -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -x '' -b '*' -d 15090,15021,15020 2>&1) || {
-        say "  ${rules: -600}"
+        printf "%s\n" "$rules" | tail -8 >&2
         return 1
     }
     expect "ISTIO_REDIRECT" "$rules"
@@ -393,17 +414,18 @@ needs() {
 
 stop() {
     [ -e "$work/running/$1" ] || return 0
-    ctr_ task kill -s SIGKILL "$1" >/dev/null 2>&1 || true
-    wait_for 10 "the end of $1" ctr_ task rm -f "$1"
-    ctr_ container rm "$1"
+    runc_ delete --force "$1"
     rm "$work/running/$1"
 }
 
-show_log() {
-    if [ -s "$work/$check.log" ]; then
-        say "  its last lines:"
-        tail -20 "$work/$check.log" | cut -c1-300 | sed 's/^/    /' >&2
-    fi
+# show_logs: of this check and of those that were started for it.
+show_logs() {
+    local log
+    for log in "$work"/*.log; do
+        [ -s "$log" ] || continue
+        say "  the last lines of ${log##*/}:"
+        tail -15 "$log" | cut -c1-300 | sed 's/^/    /' >&2
+    done
 }
 
 main() {
@@ -416,6 +438,7 @@ main() {
         }
     done
     mkdir "$work/imported" "$work/running"
+    (cd "$work" && runc spec && mv config.json spec.json)
     start_containerd
     for check in "${names[@]}"; do
         if [ -e "$work/running/$check" ]; then
@@ -438,7 +461,7 @@ main() {
         else
             echo "FAILED  $check"
             failed=$((failed + 1))
-            show_log
+            show_logs
         fi
     done
     echo "$passed passed, $failed failed"
