@@ -112,7 +112,7 @@ need() {
         command -v "$command" >/dev/null || missing+=("$command")
     done
     if [ ${#missing[@]} -gt 0 ] || [ "$(id -u)" != 0 ]; then
-        echo "error: cannot make images without being root and without ${missing[*]:-nothing else}" >&2
+        echo "error: images are made by root, with \`go mmdebstrap mvn python3 zstd\`; missing: ${missing[*]:-only root}" >&2
         echo "hint: as root, \`apt-get install mmdebstrap maven python3-pip zstd\`, and Go 1.26" >&2
         exit 1
     fi

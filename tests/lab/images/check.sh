@@ -2,8 +2,8 @@
 # Runs each image in a containerd of its own, as far as that goes without a cluster:
 #   check.sh [NAME...]     NAME: as in recipes.sh; default all. What they need beside them is started too
 # A container has the user, the read-only root, the volumes and the missing capabilities that the chart gives it, and the
-# chart's own configuration. Needs root, containerd, runc, jq, curl, Python with PyYAML, and the images of build.sh. All
-# that it starts runs in network and process namespaces of its own, so nothing is left and no port is taken.
+# chart's own configuration. Needs the images of build.sh. All that it starts runs in network and process namespaces of its
+# own, so nothing is left and no port is taken.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -14,6 +14,16 @@ images=$target/lab/images
 charts=$root/embedded/charts
 
 if [ -z "${CHECK_WORK:-}" ]; then
+    missing=()
+    for command in containerd runc ip jq curl openssl; do
+        command -v "$command" >/dev/null || missing+=("$command")
+    done
+    python3 -c 'import yaml' 2>/dev/null || missing+=(PyYAML)
+    if [ ${#missing[@]} -gt 0 ] || [ "$(id -u)" != 0 ]; then
+        echo "error: containers are run by root, with some programs; missing: ${missing[*]:-only root}" >&2
+        echo "hint: as root, \`apt-get install containerd runc iproute2 jq curl openssl python3-yaml\`" >&2
+        exit 1
+    fi
     work=$(mktemp -d /tmp/image-check-XXXXXX)
     code=0
     # Nothing passes the end of its first process.
@@ -65,7 +75,8 @@ wait_for() {
 import() {
     [ ! -e "$work/imported/$1" ] || return 0
     ctr_ images import "$images/$1.tar" >"$work/import.log" 2>&1 || {
-        say "  cannot import $images/$1.tar: $(tail -1 "$work/import.log"); does build.sh have it?"
+        say "  cannot import $images/$1.tar: $(tail -1 "$work/import.log")"
+        say "  hint: $here/build.sh $1 makes it"
         return 1
     }
     touch "$work/imported/$1"
@@ -158,6 +169,12 @@ start_bundle() {
 # inside COMMAND...: in the container of this check, as an exec probe.
 inside() { runc_ exec "$check" "$@" </dev/null; }
 
+# certificate DIRECTORY SUBJECT [OPENSSL_OPTION...]: tls.crt, signed by itself, and tls.key
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj "$2" "${@:3}" \
+        -keyout "$1/tls.key" -out "$1/tls.crt" 2>/dev/null
+}
+
 get() { curl -sS -f -m 10 "$@"; }
 
 # expect WANTED GOT
@@ -200,8 +217,13 @@ check_postgresql() {
     volume /run 26
     run postgresql initdb -D "$data/pgdata" --data-checksums --locale-provider=libc --locale=C -E UTF8 -U postgres \
         >"$work/initdb.log" 2>&1
+    install -d "$work/tls"
+    certificate "$work/tls" /CN=postgres -addext subjectAltName=IP:127.0.0.1
+    chown 26 "$work/tls/tls.key"
+    file /tls "$work/tls"
     start postgresql postgres -D "$data/pgdata" -c unix_socket_directories=/run -c shared_preload_libraries=pgaudit \
-        -c listen_addresses=127.0.0.1
+        -c listen_addresses=127.0.0.1 -c ssl=on -c ssl_min_protocol_version=TLSv1.3 -c ssl_cert_file=/tls/tls.crt \
+        -c ssl_key_file=/tls/tls.key
     wait_for 20 PostgreSQL inside pg_isready -h /run
     inside psql -h /run -U postgres -q -c 'create extension pgaudit' -c 'create role keycloak login' \
         -c 'create database keycloak owner keycloak'
@@ -231,8 +253,10 @@ check_keycloak() {
     install -d "$work/realm"
     chart keycloak ConfigMap/keycloak-realm platform-realm.json >"$work/realm/platform-realm.json"
     file /opt/keycloak/data/import "$work/realm"
+    file /var/run/secrets/database/ca.crt "$work/tls/tls.crt"
     variables KC_DB_URL_HOST=127.0.0.1 KC_DB_URL_DATABASE=keycloak KC_DB_USERNAME=keycloak KC_DB_PASSWORD=unused \
         KC_BOOTSTRAP_ADMIN_USERNAME=admin KC_BOOTSTRAP_ADMIN_PASSWORD=secret KC_HOSTNAME=https://auth.example.test \
+        KC_DB_TLS_MODE=verify-server KC_DB_TLS_TRUST_STORE_FILE=/var/run/secrets/database/ca.crt \
         KC_HTTP_ENABLED=true KC_PROXY_HEADERS=xforwarded KC_CACHE_EMBEDDED_NETWORK_BIND_ADDRESS=127.0.0.1
     start keycloak start --optimized --import-realm
     wait_for 240 Keycloak get http://127.0.0.1:9000/health/ready
@@ -240,6 +264,8 @@ check_keycloak() {
         -d username=admin -d password=secret)
     expect access_token "$token"
     expect '"realm":"platform"' "$(get http://127.0.0.1:8080/realms/platform)"
+    expect "keycloak TLSv1.3" "$(check=postgresql inside psql -h /run -U postgres -At -F ' ' \
+        -c 'select distinct usename, version from pg_stat_ssl join pg_stat_activity using (pid) where ssl')"
 }
 
 check_loki() {
@@ -384,7 +410,24 @@ check_proxyv2() {
     restricted 1337:1337
     expect 1.31- "$(run proxyv2 version 2>/dev/null)"
     expect 1.40.0 "$(run_command proxyv2 envoy --version)"
-    run_command proxyv2 test -r /var/lib/istio/envoy/envoy_bootstrap_tmpl.json
+    # The agent starts Envoy with a configuration out of its template; without istiod it gets no further.
+    restricted 1337:1337
+    install -d "$work/istio" "$work/token"
+    certificate "$work/istio" /O=cluster.local
+    mv "$work/istio/tls.crt" "$work/istio/root-cert.pem"
+    echo none >"$work/token/istio-token"
+    file /var/run/secrets/istio "$work/istio"
+    file /var/run/secrets/tokens "$work/token"
+    volume /var/lib/istio/data 1337
+    volume /etc/istio/proxy 1337
+    volume /var/run/secrets/workload-spiffe-uds 1337
+    volume /var/run/secrets/credential-uds 1337
+    volume /var/run/secrets/workload-spiffe-credentials 1337
+    variables PILOT_CERT_PROVIDER=istiod CA_ADDR=127.0.0.1:1 POD_NAME=proxy POD_NAMESPACE=lab INSTANCE_IP=127.0.0.1 \
+        'PROXY_CONFIG={"discoveryAddress": "127.0.0.1:1"}'
+    start proxyv2 proxy router --domain lab.svc.cluster.local
+    wait_for 20 Envoy get http://127.0.0.1:15000/server_info
+    expect '"state": "PRE_INITIALIZING"' "$(get http://127.0.0.1:15000/server_info)"
     # istio-init, in a network namespace that has an address, as a pod's has.
     restricted 0:0
     volume /run
