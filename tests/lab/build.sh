@@ -22,7 +22,7 @@ sources_hash() {
     case $1 in
     lab)
         cd "$here"
-        files=$(find . \( -path ./components -o -path ./real \) -prune -o -name '*.go' -print)
+        files=$(find . \( -path ./components -o -path ./images -o -path ./real \) -prune -o -name '*.go' -print)
         files+=" go.mod go.sum build.sh"
         ;;
     kubectl)
