@@ -14,7 +14,7 @@ mkdir -p "$target/lab/images" "$target/lab/bin"
 output=$(cd "$target/lab/images" && pwd)
 bin=$(cd "$target/lab/bin" && pwd)
 export PLATCTL_TARGET=$target
-# shellcheck source=recipes.sh
+# shellcheck source-path=SCRIPTDIR source=recipes.sh
 . "$here/recipes.sh"
 
 # reference CHART KEY: the image that a chart's values name under a key such as `image` or `proxy.image`.
@@ -63,7 +63,7 @@ debian_tree() {
     tree=$work/debian/$set
     [ ! -d "$tree" ] || return 0
     mkdir -p "$output/.debian" "$tree"
-    hash=$(hash_of "$here/debian.sh")
+    hash=$(sha256sum <"$here/debian.sh")
     if [ ! -e "$packed" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ]; then
         rm -f "$stamp"
         "$here/debian.sh" "$set" "$packed"

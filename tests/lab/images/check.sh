@@ -364,7 +364,10 @@ check_gitea() {
     wait_for 60 Gitea get "$url/api/healthz"
     get -u platctl:secret-1 "$url/api/v1/user/repos" -H 'Content-Type: application/json' \
         -d '{"name": "charts", "auto_init": true, "default_branch": "main"}' >/dev/null
-    expect refs/heads/main "$(inside git ls-remote "http://platctl:secret-1@127.0.0.1:3000/platctl/charts.git")"
+    inside sh -c 'cd /tmp && git clone -q http://platctl:secret-1@127.0.0.1:3000/platctl/charts.git && cd charts &&
+        git -c user.name=lab -c user.email=lab@example.test commit -q --allow-empty -m "A push" && git push -q' \
+        >"$work/gitea-push.log" 2>&1
+    expect '"message":"A push' "$(get -u platctl:secret-1 "$url/api/v1/repos/platctl/charts/branches/main")"
 }
 
 check_argocd() {

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154  # recipes, root, below, lab, bin, here and work are shared with build.sh
 # What is in each image: sourced by build.sh. README.md beside this file tells how each differs from upstream's.
 #
 # A recipe puts files into the directory $root, the image's last layer, and may say by `image OPTION...` what the
@@ -112,7 +113,10 @@ recipe_keycloak() {
     local version=26.7.3 archive
     # The plugin checks against the registry's own sum, which says only that nothing was cut off.
     mvn -q -B -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy "-DoutputDirectory=$work" \
-        "-Dartifact=org.keycloak:keycloak-quarkus-dist:$version:tar.gz"
+        "-Dartifact=org.keycloak:keycloak-quarkus-dist:$version:tar.gz" >"$work/mvn.log" 2>&1 || {
+        cat "$work/mvn.log" >&2
+        return 1
+    }
     archive=$work/keycloak-quarkus-dist-$version.tar.gz
     check_sum 77657f30b7e90d70f727712ce1c967f430fd6a5e9f458d32d8c6df0635345f47 "$archive"
     account keycloak 1000 0 /opt/keycloak

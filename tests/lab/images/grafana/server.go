@@ -121,7 +121,7 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 func (s *server) home(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintln(w, "The lab's stand-in for Grafana. It has read these dashboards and can show none of them:")
-	for _, dashboard := range s.provisioned.dashboards {
+	for _, dashboard := range s.dashboards() {
 		fmt.Fprintf(w, "%s / %s\n", dashboard.folder, dashboard.title)
 	}
 }
@@ -163,9 +163,19 @@ func (s *server) find(r *http.Request) *datasource {
 	return &s.provisioned.datasources[index]
 }
 
+// dashboards reads the files anew, as Grafana does now and then. Broken ones leave what was there at the start.
+func (s *server) dashboards() []dashboard {
+	fresh, err := load(s.settings.provisioning)
+	if err != nil {
+		log.Printf("level=error msg=%q", fmt.Sprintf("cannot use the changed provisioning files: %v", err))
+		return s.provisioned.dashboards
+	}
+	return fresh.dashboards
+}
+
 func (s *server) search(w http.ResponseWriter, _ *http.Request) {
 	found := []map[string]string{}
-	for _, dashboard := range s.provisioned.dashboards {
+	for _, dashboard := range s.dashboards() {
 		found = append(found, map[string]string{
 			"type": "dash-db", "uid": dashboard.uid, "title": dashboard.title, "url": "/d/" + dashboard.uid,
 			"folderUid": dashboard.folderUID, "folderTitle": dashboard.folder,
@@ -175,7 +185,7 @@ func (s *server) search(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) dashboard(w http.ResponseWriter, r *http.Request) {
-	for _, dashboard := range s.provisioned.dashboards {
+	for _, dashboard := range s.dashboards() {
 		if dashboard.uid == r.PathValue("uid") {
 			answer(w, http.StatusOK, map[string]any{
 				"dashboard": dashboard.model,
