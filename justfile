@@ -28,6 +28,10 @@ lab:
 try directory="target/lab/run":
     tests/lab/try.sh {{ directory }}
 
+# Proves the lab's real node: containers on this machine. Needs root
+real-node:
+    tests/lab/real/try.sh
+
 # Go: formatting, vet, unit tests, the generated CRDs
 go:
     .ci/run fmt crds lab go

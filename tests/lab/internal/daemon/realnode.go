@@ -84,10 +84,10 @@ func (l *lab) startNode(ctx context.Context, client kubernetes.Interface) error 
 	if err != nil {
 		return fmt.Errorf("credentials of the node: %w", err)
 	}
+	// Whoever acts on the pods' network (NetworkPolicies) starts here: the API server
+	// answers, the bridge is there, and no pod has run yet.
 	if err := l.node.Start(ctx, client, credentials); err != nil {
 		return err
 	}
-	// Whatever else acts on the node's network starts here: the node is ready, and no
-	// pod but the cluster DNS has run yet.
 	return realnode.StartDNS(ctx, client)
 }

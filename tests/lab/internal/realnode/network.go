@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -103,8 +104,24 @@ func (n *Node) openNetwork() error {
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("set packet filter rules: %w: %s", err, output)
 	}
-	if err := os.MkdirAll(n.path("cni"), 0o755); err != nil {
-		return err
+	return n.configurePlugins()
+}
+
+// plugins are those that pluginConfig and containerd name.
+var plugins = []string{"bridge", "host-local", "loopback", "portmap"}
+
+// configurePlugins makes a directory of plugins, as containerd looks for them in one
+// only, and the configuration.
+func (n *Node) configurePlugins() error {
+	for _, dir := range []string{"cni", "plugins"} {
+		if err := os.MkdirAll(n.path(dir), 0o755); err != nil {
+			return err
+		}
+	}
+	for _, plugin := range plugins {
+		if err := os.Symlink(filepath.Join(pluginDir(), plugin), n.path("plugins", plugin)); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(n.path("cni", "10-lab.conflist"), []byte(pluginConfig), 0o644)
 }
@@ -115,7 +132,8 @@ func closeNetwork(dir string, before traces) {
 	defer cancel()
 	// Without a name on it the bridge is ours too: there was none when this lab began,
 	// and it ended before it had put its name there.
-	if alias, found := bridgeAlias(); !found || (alias != "" && alias != aliasPrefix+dir) {
+	alias, found := bridgeAlias()
+	if found && alias != "" && alias != aliasPrefix+dir {
 		return
 	}
 	report := func(err error) {
@@ -134,7 +152,9 @@ func closeNetwork(dir string, before traces) {
 		}
 	}
 	// Last, since its alias is what tells whose all this is.
-	report(run(ctx, "ip", "link", "delete", bridge))
+	if found {
+		report(run(ctx, "ip", "link", "delete", bridge))
+	}
 }
 
 // tables lists the packet filter's tables as "family name".

@@ -33,7 +33,7 @@ const runtimeConfig = `version = 2
 // startRuntime starts containerd and gives it the node's own images.
 func (n *Node) startRuntime(ctx context.Context) error {
 	file := n.path("containerd.toml")
-	content := fmt.Sprintf(runtimeConfig, pauseImage, pluginDir(), n.path("cni"))
+	content := fmt.Sprintf(runtimeConfig, pauseImage, n.path("plugins"), n.path("cni"))
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err
 	}
