@@ -76,6 +76,11 @@ func parseUp(args []string) (options daemon.Options, detach bool, err error) {
 		}
 		options.BinDir = filepath.Dir(self)
 	}
+	if options.ImagesDir != "" {
+		if options.ImagesDir, err = filepath.Abs(options.ImagesDir); err != nil {
+			return options, false, err
+		}
+	}
 	options.BinDir, err = filepath.Abs(options.BinDir)
 	return options, detach, err
 }

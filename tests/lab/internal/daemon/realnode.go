@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -11,6 +13,7 @@ import (
 
 	"platctl.dev/lab/internal/controlplane"
 	"platctl.dev/lab/internal/network"
+	"platctl.dev/lab/internal/policy"
 	"platctl.dev/lab/internal/realnode"
 	"platctl.dev/lab/internal/storage"
 )
@@ -84,10 +87,34 @@ func (l *lab) startNode(ctx context.Context, client kubernetes.Interface) error 
 	if err != nil {
 		return fmt.Errorf("credentials of the node: %w", err)
 	}
-	// Whoever acts on the pods' network (NetworkPolicies) starts here: the API server
-	// answers, the bridge is there, and no pod has run yet.
+	if err := l.enforcePolicies(ctx); err != nil {
+		return err
+	}
 	if err := l.node.Start(ctx, client, credentials); err != nil {
 		return err
 	}
 	return realnode.StartDNS(ctx, client)
+}
+
+// enforcePolicies returns when NetworkPolicies hold: before the first pod runs.
+func (l *lab) enforcePolicies(ctx context.Context) error {
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	options := policy.Options{
+		Scope:  policy.Scope{NodeName: realnode.Name, PodCIDRs: []netip.Prefix{netip.MustParsePrefix(realnode.PodCIDR)}},
+		Socket: l.node.PolicySocket(),
+		Ready:  func() { close(ready) },
+	}
+	go func() {
+		err := policy.Run(ctx, l.restConfig(), options)
+		if err != nil && ctx.Err() == nil {
+			log.Printf("NetworkPolicies are no longer kept in force: %v", err)
+		}
+		ended <- err
+	}()
+	select {
+	case <-ready:
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("keep NetworkPolicies in force: %w", err)
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"platctl.dev/lab/internal/policy"
 )
 
 const (
@@ -41,10 +43,18 @@ const pluginConfig = `{
       "type": "bridge", "bridge": "lab0", "isGateway": true, "hairpinMode": true,
       "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.86.0.0/16", "rangeStart": "10.86.1.1"}]], "routes": [{"dst": "0.0.0.0/0"}]}
     },
-    {"type": "portmap", "capabilities": {"portMappings": true}}
+    {"type": "portmap", "capabilities": {"portMappings": true}},
+    {"type": "lab-policy", "socket": %q}
   ]
 }
 `
+
+// policySocket is where the plugin lab-policy waits until the pod's NetworkPolicies
+// are in force.
+const policySocket = "policy.sock"
+
+// PolicySocket is the file for policy.Run to listen on.
+func (n *Node) PolicySocket() string { return n.path(policySocket) }
 
 // checkFree refuses a machine that has a node's network already.
 func checkFree() error {
@@ -123,7 +133,16 @@ func (n *Node) configurePlugins() error {
 			return err
 		}
 	}
-	return os.WriteFile(n.path("cni", "10-lab.conflist"), []byte(pluginConfig), 0o644)
+	// The lab itself is the last of them: it acts by its name.
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(self, n.path("plugins", policy.PluginName)); err != nil {
+		return err
+	}
+	config := fmt.Sprintf(pluginConfig, n.PolicySocket())
+	return os.WriteFile(n.path("cni", "10-lab.conflist"), []byte(config), 0o644)
 }
 
 // closeNetwork removes all of that, kube-proxy's rules and those of the plugins.

@@ -12,6 +12,7 @@ package realnode
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"platctl.dev/lab/internal/child"
+	"platctl.dev/lab/internal/policy"
 )
 
 const (
@@ -132,6 +134,9 @@ func CleanUp(dir string) error {
 		return err
 	}
 	removeCgroups()
+	if err := policy.CleanUp(); err != nil {
+		log.Printf("clean up: %v", err)
+	}
 	closeNetwork(dir, traces)
 	traces.restore()
 	if err := os.RemoveAll(nodeDir(dir)); err != nil {
