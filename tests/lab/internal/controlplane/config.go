@@ -61,6 +61,10 @@ func NewConfig(dir, address string) (*Config, error) {
 	}
 	config.APIPort, config.EtcdPort, config.PeerPort = ports[0], ports[1], ports[2]
 	config.KCMPort, config.SchedPort = ports[3], ports[4]
+	if ip := net.ParseIP(address); ip != nil && !ip.IsLoopback() {
+		// Pods reach it too, so it has the port that NetworkPolicies expect.
+		config.APIPort = 6443
+	}
 	config.AdminToken, config.managerToken, config.schedulerToken = randomToken(), randomToken(), randomToken()
 	config.nodeToken, config.proxyToken = randomToken(), randomToken()
 	if err := config.makeCertificates(); err != nil {
