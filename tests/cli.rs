@@ -618,6 +618,15 @@ fn checks_that_are_left_out() {
 }
 
 #[test]
+fn a_cluster_whose_clock_is_wrong() {
+    let cluster = EmptyCluster::start_at(32, Some("Wed, 01 Jan 2020 00:00:00 GMT"));
+    let said = Place::with_kubeconfig(&cluster.kubeconfig()).run(&["preflight"]);
+    let found =
+        Regex::new(r"(?m)^warns: the API server's clock is \d{4} days behind this machine's \(clock\)$").unwrap();
+    assert!(said.code == 0 && found.is_match(&said.stdout), "{}", said.stdout);
+}
+
+#[test]
 fn explanations() {
     assert_snapshot!(say(&["explain", "storage-class"]), @"
     exit 0

@@ -61,9 +61,9 @@ fn in_words(report: &Report, class: Option<&str>) -> String {
         text +=
             &format!("{}: {} ({})\n  hint: {}\n", finding.severity.verb(), finding.title, finding.check, finding.hint);
     }
-    match report.findings.first() {
-        Some(first) => text += &format!("`platctl explain {}` says more of a finding\n", first.check),
-        None => text += "nothing found\n",
-    }
+    text += match report.findings.as_slice() {
+        [] => "nothing found\n",
+        _ => "`platctl explain CODE` says more; the codes are those in brackets\n",
+    };
     text
 }

@@ -416,6 +416,7 @@ fn admission() {
     // What says nothing of the platform's pods.
     for (id, why) in [
         (pod("default"), "pods \"platctl-preflight\" is forbidden: violates PodSecurity \"restricted:latest\""),
+        (pod("iam-system"), "pods \"platctl-preflight\" is forbidden: violates PodSecurity \"baseline:latest\""),
         (pod("default"), "pods is forbidden: User \"reader\" cannot create resource \"pods\" in API group \"\""),
         (namespace(), "namespaces \"iam-system\" is forbidden: User \"reader\" cannot patch resource \"namespaces\""),
         (pod("default"), "no answer to POST in 30 s"),

@@ -159,7 +159,7 @@ pub static CHECKS: [Check; 17] = [
         title: "Admission lets in the pods of the mesh",
         looks_at: "The level of Pod Security that the plan gives to meshed namespaces. Then two kinds of server-side dry runs, which write nothing: \
                    those of the plan's namespaces with a level below `restricted` are applied, and a pod with NET_ADMIN, NET_RAW and user \
-                   0 is created, in one of them if it exists, else in `default`. What Pod Security says in `default` is left out: the \
+                   0 is created, in one of them if it exists, else in `default`. What Pod Security says of that pod is left out: the \
                    platform's namespaces carry a level of their own, which goes before the cluster's default.",
         matters: "The sidecar's init container redirects the pod's traffic as root. Policies of Kyverno, Gatekeeper, OpenShift or a \
                   ValidatingAdmissionPolicy that forbid it stop every pod of `iam-system` and `observability`.",
