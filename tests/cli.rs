@@ -638,7 +638,7 @@ fn explanations() {
       `storageclass.kubernetes.io/is-default-class`.
 
     Why it matters
-      PostgreSQL, Loki, Grafana and the Git server in the cluster keep data on
+      PostgreSQL, Loki, in `prod` Grafana and in `dev` the Git server keep data on
       volumes. A claim without a class stays pending.
 
     What to do

@@ -106,7 +106,7 @@ pub static CHECKS: [Check; 17] = [
         severities: &[Blocking],
         title: "The StorageClass for the platform's volumes exists",
         looks_at: "The StorageClass that the profile names, else the one annotated `storageclass.kubernetes.io/is-default-class`.",
-        matters: "PostgreSQL, Loki, Grafana and the Git server in the cluster keep data on volumes. A claim without a class stays pending.",
+        matters: "PostgreSQL, Loki, in `prod` Grafana and in `dev` the Git server keep data on volumes. A claim without a class stays pending.",
         mend: "`kubectl get storageclass` lists what there is; choose one with `--set storageClass=NAME`. Where there is none, install a \
                provisioner first: the provider's CSI driver, or local-path-provisioner on a single machine.",
         always: None,
@@ -144,7 +144,7 @@ pub static CHECKS: [Check; 17] = [
         severities: &[Warning],
         title: "The cluster's network enforces NetworkPolicies",
         looks_at: "The names of the containers in DaemonSets on the nodes' own network: Calico (Canal too), Cilium, Antrea, Weave Net, kube-router, \
-                   Kube-OVN, OVN-Kubernetes, Terway, kindnet of kind 0.24 or newer, Azure's and AWS' policy agents, and k3s by its version enforce \
+                   Kube-OVN, OVN-Kubernetes, kindnet of kind 0.24 or newer, Azure's and AWS' policy agents, and k3s by its version enforce \
                    them. flannel alone and AWS' plugin without its agent do not. Where no such pod is to be seen, nothing is said.",
         matters: "Any API server stores NetworkPolicies; without a plugin that enforces them default-deny stands on paper alone. The mesh's own \
                   rules (mutual TLS, AuthorizationPolicies) hold all the same.",

@@ -78,7 +78,7 @@ pub struct Plugin {
 }
 
 /// Plugins by the name of their container.
-const PLUGINS: [(&str, &str, bool); 12] = [
+const PLUGINS: [(&str, &str, bool); 11] = [
     ("antrea-agent", "Antrea", true),
     ("aws-node", "the AWS VPC CNI without its policy agent", false),
     ("azure-npm", "Azure's policy manager", true),
@@ -90,7 +90,6 @@ const PLUGINS: [(&str, &str, bool); 12] = [
     ("ovnkube-controller", "OVN-Kubernetes", true),
     ("ovnkube-node", "OVN-Kubernetes", true),
     ("weave-npc", "Weave Net", true),
-    ("terway", "Terway", true),
 ];
 
 /// The first image of kindnet that enforces NetworkPolicies came with kind 0.24.
