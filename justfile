@@ -39,7 +39,7 @@ go:
 # Takes what the tests show now as what they expect; look at the difference before the commit
 golden:
     INSTA_UPDATE=always cargo test --locked
-    git status --short tests
+    git status --short tests docs
 
 # Generates the charts' CRDs anew
 crds:

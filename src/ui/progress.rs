@@ -129,6 +129,7 @@ impl Renderer for Progress {
             }
             Event::Connected { .. }
             | Event::Warned { .. }
+            | Event::CheckSkipped { .. }
             | Event::SecretGenerated { .. }
             | Event::Retrying { .. }
             | Event::Published { .. }

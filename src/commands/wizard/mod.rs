@@ -12,7 +12,7 @@ use clap::CommandFactory;
 use serde_json::json;
 
 use super::{connect, images, install, read, wait_for_signal};
-use crate::cli::{Choice, Cli, Global, Init, Install};
+use crate::cli::{Choice, Cli, Global, Init, Install, Skip};
 use crate::cluster::contexts;
 use crate::embedded;
 use crate::failure::{Advise, Failure, code};
@@ -92,8 +92,15 @@ async fn offer(global: &Global, interview: &Interview, path: &Path, ui: &Ui) -> 
     }
     let choice = Choice { profile: as_flag(path), values: Vec::new(), set: Vec::new(), repo_url: None };
     let global = Global { context: interview.context().map(str::to_owned), ..global.clone() };
-    let flags =
-        Install { choice, yes: false, dry_run: false, no_handoff: false, timeout: None, wave_timeout: Vec::new() };
+    let flags = Install {
+        choice,
+        skip: Skip { skip: Vec::new() },
+        yes: false,
+        dry_run: false,
+        no_handoff: false,
+        timeout: None,
+        wave_timeout: Vec::new(),
+    };
     install::run(&global, &flags, ui).await
 }
 
