@@ -228,6 +228,8 @@ pub enum ProfileAction {
         #[arg(value_name = "NAME|FILE", default_value = "dev")]
         name: String,
     },
+    /// Print the JSON Schema of a profile file, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,8 @@ mod network;
 mod platform;
 #[path = "plan/preflight.rs"]
 mod preflight;
+#[path = "plan/reference.rs"]
+mod reference;
 #[path = "plan/refusals.rs"]
 mod refusals;
 #[path = "plan/requirements.rs"]

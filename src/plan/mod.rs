@@ -10,6 +10,7 @@ pub mod needs;
 pub mod preflight;
 pub mod profile;
 pub mod questions;
+pub mod reference;
 pub mod render;
 pub mod schema;
 pub mod surroundings;

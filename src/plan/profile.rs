@@ -111,7 +111,7 @@ fn yes() -> bool {
 }
 
 /// The keys that take one word of a few, each with its words.
-const WORDS: [(&[&str], &[&str]); 3] = [
+pub(super) const WORDS: [(&[&str], &[&str]); 3] = [
     (&["tls", "mode"], &["generated", "secret"]),
     (&["secrets"], &["generated", "external"]),
     (&["repository", "mode"], &["in-cluster", "external"]),
@@ -319,7 +319,7 @@ fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
 }
 
 /// Everything that a profile may hold: its own fields, and for each component the keys of its chart's values.
-fn shape(catalog: &Catalog) -> Value {
+pub fn shape(catalog: &Catalog) -> Value {
     let mut components = Map::new();
     for entry in catalog.entries() {
         let choice = json!({"enabled": true, "values": entry.chart.values()});
