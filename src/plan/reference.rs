@@ -151,7 +151,14 @@ pub fn json_schema(catalog: &Catalog, profiles: &[&str]) -> Value {
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
+        "definitions": {"global": global(catalog)},
     })
+}
+
+/// What every chart has, with the same keys.
+fn global(catalog: &Catalog) -> Value {
+    let default = catalog.entries().next().map(|entry| entry.chart.values()["global"].clone()).unwrap_or_default();
+    described(value(&default, "", &BTreeMap::new()), "platctl fills it from the profile's own keys; set those instead.")
 }
 
 fn words_of(path: &str) -> &'static str {
@@ -160,7 +167,8 @@ fn words_of(path: &str) -> &'static str {
 
 fn component(catalog: &Catalog, name: &str, words: &BTreeMap<String, String>) -> Value {
     let entry = catalog.get(name);
-    let values = entry.map(|entry| value(entry.chart.values(), "", words));
+    let mut values = entry.map(|entry| value(entry.chart.values(), "", words)).unwrap_or_default();
+    values["properties"]["global"] = json!({"$ref": "#/definitions/global"});
     json!({
         "description": entry.map(|entry| entry.component.description.as_str()),
         "type": "object",

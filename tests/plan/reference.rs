@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use platctl::embedded;
+use platctl::plan::catalog::KeySpec;
 use platctl::plan::document::Document;
 use platctl::plan::profile::{Profile, shape};
 use platctl::plan::reference::{KEYS, components, json_schema};
@@ -54,6 +55,16 @@ fn profiles_that_platctl_takes_are_valid() {
     );
 }
 
+/// The schema tells of `global` once for all charts.
+#[test]
+fn every_chart_has_the_same_global_keys() {
+    let catalog = embedded::catalog().unwrap();
+    let keys = |name: &str| catalog.get(name).unwrap().chart.values()["global"].clone();
+    for name in catalog.names() {
+        assert_eq!(keys(name), keys("argocd"), "{name}");
+    }
+}
+
 /// Each of these is refused by platctl too: the tests in `tests/cli.rs` say with which words.
 #[test]
 fn mistakes_are_not_valid() {
@@ -85,12 +96,13 @@ fn leaves<'a>(path: &str, value: &'a Value) -> Vec<(String, &'a Value)> {
     }
 }
 
-/// The keys of a chart, one a line; a map of which no key is explained by itself is one line.
+/// The keys of a chart, one a line; a short map of which no key is explained by itself is one line.
 fn rows<'a>(path: &str, value: &'a Value, words: &BTreeMap<String, String>) -> Vec<(String, &'a Value)> {
     let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-    let is_explained_inside = path.is_empty() || words.keys().any(|key| key.starts_with(&prefix));
+    let is_told_inside =
+        path.is_empty() || words.keys().any(|key| key.starts_with(&prefix)) || flow(value).len() > LONG;
     match value {
-        Value::Object(inner) if is_explained_inside && !inner.is_empty() => {
+        Value::Object(inner) if is_told_inside && !inner.is_empty() => {
             let mut found = Vec::new();
             // What is said of the map as a whole has a line of its own.
             if words.contains_key(path) {
@@ -103,18 +115,31 @@ fn rows<'a>(path: &str, value: &'a Value, words: &BTreeMap<String, String>) -> V
     }
 }
 
-/// A value as YAML in one line; a long one is in the chart.
+const LONG: usize = 90;
+
+/// A value as YAML in one line.
+fn flow(value: &Value) -> String {
+    let list = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Object(inner) => {
+            format!("{{{}}}", list(inner.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect()))
+        }
+        Value::Array(inner) => format!("[{}]", list(inner.iter().map(flow).collect())),
+        Value::String(text) if text.is_empty() || text.contains(": ") || text.parse::<f64>().is_ok() => {
+            format!("\"{text}\"")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A default in a cell; a long one is in the chart.
 fn cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => return String::new(),
-        Value::String(text) if text.contains('\n') => return "text of several lines".to_owned(),
-        Value::String(text) if !text.is_empty() => text.clone(),
-        other => other.to_string().replace("\":", "\": ").replace(",\"", ", \"").replace('"', ""),
-    };
-    match text.as_str() {
-        "" => "empty".to_owned(),
-        text if text.len() > 110 => "long: see `values.yaml`".to_owned(),
-        text => format!("`{text}`"),
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.is_empty() => "empty".to_owned(),
+        value if flow(value).contains('\n') || flow(value).len() > LONG => "see `values.yaml`".to_owned(),
+        value => format!("`{}`", flow(value)),
     }
 }
 
@@ -180,7 +205,7 @@ fn page() -> String {
     for entry in catalog.entries() {
         let name = entry.component.name.as_str();
         let mut defaults = entry.chart.values().clone();
-        defaults.as_object_mut().unwrap().remove("global");
+        defaults.as_object_mut().unwrap().shift_remove("global");
         text += &format!("\n### {name}\n\n{}.\n", entry.component.description);
         let words = &explained[name];
         let rows = rows("", &defaults, words);
@@ -217,4 +242,43 @@ fn the_page_says_what_the_profiles_and_charts_say() {
 #[test]
 fn the_schema_file_is_what_platctl_prints() {
     assert_golden("docs/profile.schema.json", &format!("{:#}\n", schema()));
+}
+
+/// What `secrets: external` and `tls.mode: secret` expect, as `docs/production.md` tells it.
+fn supplied() -> String {
+    let mut text = "| Secret | type | keys |\n|---|---|---|\n".to_owned();
+    for component in prod().plan.components().map(|planned| &planned.component) {
+        for secret in &component.secrets {
+            let keys = match (&secret.certificate, secret.kind.as_str()) {
+                (Some(certificate), _) => {
+                    let hosts = certificate.hosts.join("`, `").replace("{domain}", "<domain>");
+                    format!("`tls.crt`, `tls.key` for `{hosts}`")
+                }
+                (None, _) => secret.keys.iter().map(|(name, key)| told(name, key)).collect::<Vec<_>>().join(", "),
+            };
+            let labels: Vec<String> =
+                secret.labels.iter().map(|(key, value)| format!("; label `{key}: {value}`")).collect();
+            let place = component.secret_namespace(secret);
+            text += &format!("| `{place}/{}` | `{}` | {keys}{} |\n", secret.name, secret.kind, labels.concat());
+        }
+    }
+    text
+}
+
+fn told(name: &str, key: &KeySpec) -> String {
+    let what = match key {
+        KeySpec::Value(value) => format!("such as `{value}`"),
+        KeySpec::Random(length) => format!("{length} letters and digits"),
+        KeySpec::Base64(length) => format!("{length} random bytes in base64"),
+        KeySpec::Base64url(length) => format!("{length} random bytes in URL-safe base64"),
+        KeySpec::Hex(length) => format!("{length} random bytes in hex"),
+        KeySpec::Bcrypt(of) => format!("the bcrypt digest of `{of}`"),
+    };
+    format!("`{name}`: {what}")
+}
+
+#[test]
+fn the_production_guide_lists_every_secret_to_supply() {
+    let wanted = supplied();
+    assert!(read("docs/production.md").contains(&wanted), "docs/production.md is to have these lines:\n{wanted}");
 }
