@@ -303,6 +303,14 @@ fn unknown_profiles() {
     ");
 }
 
+/// Editors read the same from the repository: `docs/profile.schema.json`.
+#[test]
+fn the_schema_of_a_profile() {
+    let schema = Place::new().run(&["profile", "schema"]);
+    assert_eq!((schema.code, schema.stderr.as_str()), (0, ""));
+    assert_eq!(schema.stdout, include_str!("../docs/profile.schema.json"));
+}
+
 /// All mistakes of a file at once, each with its line.
 #[test]
 fn unknown_keys_in_a_file() {

@@ -148,11 +148,15 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 fn line(path: &str, default: &str, words: &str) -> String {
-    format!("| `{path}` | {default} | {} |\n", words.replace('|', "\\|"))
+    format!("| `{path}` | {default} | {} |\n", words.replace('|', "\\|").replace('<', "&lt;"))
 }
 
 /// What a built-in profile says of a chart's key, if it is not the chart's default.
 fn otherwise(profile: &Profile, component: &str, path: &str, default: &Value) -> Option<String> {
+    // A map as a whole has its values on the lines below.
+    if default.is_null() {
+        return None;
+    }
     let value =
         profile.components.get(component).and_then(|choice| at(&Value::Object(choice.values.clone()), path).cloned());
     value.filter(|value| value != default).map(|value| format!("; {}: {}", profile.extends, cell(&value)))
