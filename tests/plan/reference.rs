@@ -44,10 +44,21 @@ fn every_key_of_a_profile_is_explained() {
     assert_eq!(explained, wanted);
 }
 
+/// The profile that a document shows: from the line for the editor to the end of the block.
+fn example(document: &'static str) -> (&'static str, String) {
+    let text = read(document);
+    let from = text.find("# yaml-language-server:").unwrap();
+    (document, text[from..].split("```").next().unwrap().to_owned())
+}
+
 #[test]
 fn profiles_that_platctl_takes_are_valid() {
-    for path in ["profiles/dev.yaml", "profiles/prod.yaml", "tests/lab/real/values.yaml"] {
-        assert_none(mistakes(&read(path)).into_iter().map(|mistake| format!("{path}: {mistake}")));
+    let mut texts = vec![example("docs/profiles.md"), example("docs/production.md")];
+    texts.extend(
+        ["profiles/dev.yaml", "profiles/prod.yaml", "tests/lab/real/values.yaml"].map(|path| (path, read(path))),
+    );
+    for (path, text) in texts {
+        assert_none(mistakes(&text).into_iter().map(|mistake| format!("{path}: {mistake}")));
     }
     assert_eq!(
         mistakes("components: {keycloak: {values: {resources: {limits: {cpu: 2}}, updateStrategy: null}}}"),
