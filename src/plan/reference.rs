@@ -221,7 +221,7 @@ fn value(default: &Value, path: &str, words: &BTreeMap<String, String>) -> Value
             json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false})
         }
     };
-    if !default.is_null() && !default.as_object().is_some_and(|inner| !inner.is_empty()) {
+    if !default.is_null() && default.as_object().is_none_or(Map::is_empty) {
         schema["default"] = default.clone();
     }
     described(schema, words.get(path).map_or("", String::as_str))
