@@ -1,13 +1,20 @@
 //! One file a command: flags become inputs, the engine works, a summary is shown. Here the dispatch and what several of them share.
 
+mod credentials;
 mod diff;
 mod export;
 mod images;
 mod install;
+mod man;
+mod open;
+mod port_forward;
 mod preflight;
 mod profile;
 mod render;
+mod rotate;
 mod status;
+mod support_bundle;
+mod trust;
 mod uninstall;
 
 use std::collections::BTreeMap;
@@ -42,6 +49,12 @@ pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
         Command::Render(flags) => render::run(flags, ui),
         Command::Diff(flags) => diff::run(global, flags, ui).await,
         Command::Preflight(flags) => preflight::run(global, flags, ui).await,
+        Command::Credentials(flags) => credentials::run(global, flags, ui).await,
+        Command::Open(flags) => open::run(global, flags, ui).await,
+        Command::PortForward(flags) => port_forward::run(global, flags, ui).await,
+        Command::Trust(flags) => trust::run(global, flags, ui).await,
+        Command::SupportBundle(flags) => support_bundle::run(global, flags, ui).await,
+        Command::Man(flags) => man::run(flags, ui),
         Command::Profile(flags) => profile::run(&flags.action, ui),
         Command::Images(flags) => images::run(flags, ui),
         Command::Completions(flags) => {
@@ -173,4 +186,15 @@ fn holder(action: &str) -> String {
 
 async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {
     cluster.load_inventory().await.map_err(|problem| anyhow!(problem)).context("read the inventory")
+}
+
+/// The record of an installation and its plan, for commands that make no sense without one.
+async fn installed(cluster: &Cluster) -> Result<(Inventory, Plan)> {
+    let record = inventory(cluster)
+        .await?
+        .ok_or_else(|| anyhow!("platctl has installed nothing in context `{}`", cluster.context))
+        .hint("`platctl install` does; `--context NAME` chooses another cluster")
+        .exit(code::REFUSED)?;
+    let plan = Desired::recorded(&record)?.plan;
+    Ok((record, plan))
 }

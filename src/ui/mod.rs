@@ -100,6 +100,10 @@ impl Ui {
         if let Some(hint) = &failure.hint {
             text += &format!("\n{} {hint}\n", self.paint("36;1", "hint:"));
         }
+        // What was refused or stopped is no riddle; what failed for a reason may be one.
+        if failure.code == code::FAILED && !failure.why.is_empty() {
+            text += "to ask for help, send what `platctl support-bundle` writes\n";
+        }
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
