@@ -88,18 +88,23 @@ fn help() {
     Usage: platctl [OPTIONS] <COMMAND>
 
     Commands:
-      install      Install the platform, or go on with an interrupted installation
-      status       Show what is installed, whether it is ready, and why not
-      uninstall    Remove the platform; data stays unless it is asked for by name
-      export       Write the Git tree that Argo CD follows
-      render       Print the Kubernetes objects of the platform or of some components
-      diff         Show what `install` would change, field by field
-      preflight    Check the cluster without changing it
-      profile      List the built-in profiles or show one
-      images       List the container images of the platform
-      completions  Print a completion script
-      version      Print the version
-      help         Print this message or the help of the given subcommand(s)
+      install         Install the platform, or go on with an interrupted installation
+      status          Show what is installed, whether it is ready, and why not
+      uninstall       Remove the platform; data stays unless it is asked for by name
+      export          Write the Git tree that Argo CD follows
+      render          Print the Kubernetes objects of the platform or of some components
+      diff            Show what `install` would change, field by field
+      preflight       Check the cluster without changing it
+      credentials     Show where to log in and as whom, or change a password
+      open            Open a component's pages through a port of this machine, until Ctrl-C
+      port-forward    Forward a port of this machine to a component, until Ctrl-C
+      trust           Print the certificate of the platform's own CA, and how to trust it
+      support-bundle  Gather what a maintainer asks for into one file, secrets redacted
+      profile         List the built-in profiles or show one
+      images          List the container images of the platform
+      completions     Print a completion script
+      version         Print the version
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

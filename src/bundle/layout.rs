@@ -14,21 +14,29 @@ use crate::plan::functions::yaml;
 pub type Files = BTreeMap<String, String>;
 
 const README: &str = "\
-A support bundle of platctl: what it knows of an installation, for whoever is to find out what is wrong with it.
+A support bundle of platctl: what it knows of an installation, for whoever is to
+find out what is wrong with it.
 
-platctl.yaml                  version, cluster, when it was gathered
-inventory.yaml, profile.yaml  what was installed and how
-preflight.yaml                facts about the cluster and what the checks say of them
-status.yaml                   what `platctl status` says
-nodes.yaml, crds.yaml         a summary of each
-cluster/KIND.yaml             the platform's objects without a namespace
-namespaces/NAMESPACE/         of the platform's namespaces: KIND.yaml with all objects, Argo CD's Applications among
-                              them, events.txt, and logs/POD/CONTAINER.log, .previous.log from before a restart
-problems.txt                  what could not be read, and why
+platctl.yaml            version, cluster, when it was gathered
+inventory.yaml          what was installed
+profile.yaml            and how
+preflight.yaml          facts about the cluster, and what the checks say of them
+status.yaml             what `platctl status` says
+nodes.yaml, crds.yaml   a summary of each
+cluster/KIND.yaml       the platform's objects that have no namespace
+namespaces/NAMESPACE/   of each namespace of the platform:
+  KIND.yaml               all objects, Argo CD's Applications among them
+  events.txt              in the order of time
+  logs/POD/CONTAINER.log  the end of each log; .previous.log: before a restart
+problems.txt            what could not be read, and why
 
-Of Secrets there are the names of their keys and the length of each value. Wherever such a value stood in a text, raw or
-in base64, it says [redacted NAMESPACE/NAME KEY]; what merely looks like a credential says [redacted]. Names, addresses and
-what programs write into their logs are in here: look through it before you pass it on.
+Of Secrets there are the names of their keys and the length of each value.
+Wherever such a value stood in a text, raw or in base64, it says
+[redacted NAMESPACE/NAME KEY]; what merely looks like a credential says
+[redacted]. This holds for Secrets that could be read: see problems.txt.
+
+Names, addresses and what programs write into their logs are in here: look
+through it before you pass it on.
 ";
 
 /// The files of a bundle. Everything goes through the redactor, the names too.

@@ -18,6 +18,8 @@ pub struct Evidence {
     pub logs: Vec<Log>,
     /// What could not be read, and why.
     pub problems: Vec<String>,
+    /// Where Secrets could not be read, so that their values were not looked for in the other texts.
+    pub unread_secrets: Vec<String>,
 }
 
 /// What a container wrote; `previous` in its life before the last restart.

@@ -42,6 +42,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Names behind which a credential is to be expected.
 const PROMISING: &str = r"(?i)passw|secret|token|credential|api_?-?key|private_?-?key|access_?-?key";
+/// Names that tell something about a credential.
+const ABOUT: &str = r"(?i)(ttl|name|namespace|file|path|dir|type|uri|url|expir[a-z]*|lifetime)$";
 
 /// What a credential looks like, and what is put in its place.
 const SHAPES: [(&str, &str); 7] = [
@@ -65,6 +67,7 @@ pub struct Redactor {
     marks: Vec<String>,
     shapes: Vec<(Regex, &'static str)>,
     promising: Option<Regex>,
+    about: Option<Regex>,
 }
 
 impl Redactor {
@@ -83,7 +86,7 @@ impl Redactor {
         let (needles, marks): (Vec<String>, Vec<String>) = needles.into_iter().unzip();
         let values = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&needles).ok();
         let shapes = SHAPES.iter().filter_map(|(shape, mark)| Some((Regex::new(shape).ok()?, *mark))).collect();
-        Self { values, marks, shapes, promising: Regex::new(PROMISING).ok() }
+        Self { values, marks, shapes, promising: Regex::new(PROMISING).ok(), about: Regex::new(ABOUT).ok() }
     }
 
     pub fn text(&self, text: &str) -> String {
@@ -147,10 +150,9 @@ impl Redactor {
     }
 
     fn promised(&self, map: &mut Map<String, Value>) {
-        for (key, value) in map.iter_mut().filter(|(key, _)| self.is_promising(key)) {
+        for (_, value) in map.iter_mut().filter(|(key, _)| self.is_promising(key)) {
             // A file in a ConfigMap is searched for what it holds; its name may promise anything.
             if let Value::String(text) = value
-                && !key.contains('/')
                 && !text.contains('\n')
             {
                 mask(text);
@@ -159,7 +161,9 @@ impl Redactor {
     }
 
     fn is_promising(&self, name: &str) -> bool {
-        self.promising.as_ref().is_none_or(|promising| promising.is_match(name))
+        let matches =
+            |pattern: &Option<Regex>, without| pattern.as_ref().map_or(without, |pattern| pattern.is_match(name));
+        matches(&self.promising, true) && !matches(&self.about, false)
     }
 }
 
@@ -168,7 +172,7 @@ fn mask(text: &mut String) {
     let is_plain = text.is_empty()
         || text.starts_with('/')
         || text.starts_with("$(")
-        || text.parse::<f64>().is_ok()
+        || text.len() < SHORTEST && text.parse::<u32>().is_ok()
         || matches!(text.as_str(), "true" | "false");
     if !is_plain {
         "[redacted]".clone_into(text);
@@ -309,7 +313,7 @@ mod tests {
                 LAST_APPLIED: "{}", "my-token": "0123456789", "note": "Tr0ub4dor&3", "example.org/secret-name": "login",
             }},
             "spec": {"containers": [{"args": ["--db-password=hunter2hunter2"], "env": [
-                {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "TOKEN_FILE", "value": "/run/token"},
+                {"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "TOKEN_FILE", "value": "/run/token"}, {"name": "SECRET_TTL", "value": "24h0m0s"},
                 {"name": "A_SECRET", "valueFrom": {"secretKeyRef": {"name": "login", "key": "password"}}},
             ]}]},
         });
@@ -322,7 +326,8 @@ mod tests {
         assert_eq!(container["args"][0], "--db-password=[redacted]");
         assert_eq!(container["env"][0]["value"], "[redacted]");
         assert_eq!(container["env"][1]["value"], "/run/token");
-        assert_eq!(container["env"][2]["valueFrom"]["secretKeyRef"]["name"], "login");
+        assert_eq!(container["env"][2]["value"], "24h0m0s");
+        assert_eq!(container["env"][3]["valueFrom"]["secretKeyRef"]["name"], "login");
         let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"},
             "data": {"redis.password": "hunter2", "app.ini": "a = b\nPASSWORD = hunter2hunter2\n"}});
         let clean = redactor().object(&Object::new(settings).unwrap());

@@ -1,12 +1,12 @@
 //! Gathers what a support bundle shows: objects, events, nodes, CRDs and logs. What may not be read or fails is noted and left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use http::Request;
 
-use super::{Cluster, Problem, encode};
+use super::{Class, Cluster, Problem, encode};
 use crate::bundle::{Evidence, Log};
 use crate::object::{COMPONENT_LABEL, Id, Object};
 
@@ -35,30 +35,31 @@ impl Cluster {
     /// Everything in these namespaces, and of the rest what is ours. `since`: how many seconds the logs go back.
     pub async fn evidence(&self, namespaces: &[String], since: u64) -> Evidence {
         let mut evidence = Evidence::default();
-        let problems = &mut evidence.problems;
+        let mut notes = Notes::default();
         for namespace in namespaces {
-            let kinds = noted(problems, "ask for the kinds of objects", self.kinds(Some(namespace)).await);
-            let (events, kinds): (Vec<Id>, Vec<Id>) =
-                kinds.into_iter().filter(|id| id.kind != "Endpoints").partition(|id| id.kind == "Event");
-            evidence.objects.extend(self.list_noting(kinds, "", problems).await);
+            let kinds = notes.kinds(self.kinds(Some(namespace)).await);
+            let (events, kinds): (Vec<Id>, Vec<Id>) = kinds.into_iter().partition(|id| id.kind == "Event");
+            evidence.objects.extend(self.list_noting(without(kinds), "", &mut notes).await);
             // Each event is served by two APIs.
             let events = events.into_iter().filter(|id| id.api_version == "v1").collect();
-            evidence.events.extend(self.list_noting(events, "", problems).await);
+            evidence.events.extend(self.list_noting(events, "", &mut notes).await);
         }
-        let kinds = noted(problems, "ask for the kinds of objects", self.kinds(None).await);
-        let ours = self.list_noting(without(kinds), COMPONENT_LABEL, problems).await;
+        let kinds = notes.kinds(self.kinds(None).await);
+        let ours = self.list_noting(without(kinds), COMPONENT_LABEL, &mut notes).await;
         evidence.objects.extend(ours.into_iter().filter(|object| object.namespace().is_none()));
-        evidence.nodes = self.list_noting(vec![Id::new("v1", "Node", None, "")], "", problems).await;
+        evidence.nodes = self.list_noting(vec![Id::new("v1", "Node", None, "")], "", &mut notes).await;
         let definitions = Id::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, "");
-        evidence.definitions = self.list_noting(vec![definitions], "", problems).await;
+        evidence.definitions = self.list_noting(vec![definitions], "", &mut notes).await;
         for objects in [&mut evidence.events, &mut evidence.nodes, &mut evidence.definitions] {
             objects.sort_by_key(Object::id);
         }
+        evidence.unread_secrets = notes.unread("Secret", namespaces);
+        evidence.problems = notes.in_words();
         self.logs(&mut evidence, since).await;
         evidence
     }
 
-    async fn list_noting(&self, kinds: Vec<Id>, selector: &str, problems: &mut Vec<String>) -> Vec<Object> {
+    async fn list_noting(&self, kinds: Vec<Id>, selector: &str, notes: &mut Notes) -> Vec<Object> {
         let lists: Vec<_> = stream::iter(kinds)
             .map(|kind| async move {
                 let list = self.list(&kind, selector).await;
@@ -67,12 +68,7 @@ impl Cluster {
             .buffered(CONCURRENCY)
             .collect()
             .await;
-        let mut found = Vec::new();
-        for (kind, list) in lists {
-            let place = kind.namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-            found.extend(noted(problems, &format!("list {}{place}", kind.kind), list));
-        }
-        found
+        lists.into_iter().flat_map(|(kind, list)| notes.list(&kind, list)).collect()
     }
 
     async fn logs(&self, evidence: &mut Evidence, since: u64) {
@@ -110,9 +106,9 @@ impl Cluster {
         );
         let request = Request::get(path)
             .body(Vec::new())
-            .map_err(|error| Problem { class: super::Class::Invalid, message: error.to_string() })?;
+            .map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
         let answer = tokio::time::timeout(LOG_TIMEOUT, self.client().request_text(request)).await;
-        let silence = |_| Problem { class: super::Class::Transient, message: "no answer in 30 s".to_owned() };
+        let silence = |_| Problem { class: Class::Transient, message: "no answer in 30 s".to_owned() };
         Ok(answer.map_err(silence)??)
     }
 }
@@ -153,11 +149,55 @@ fn end_of(text: &str) -> String {
     format!("(cut: the last {} KiB of {} KiB)\n{end}", LOG_KEPT >> 10, text.len() >> 10)
 }
 
-fn noted<T: Default>(problems: &mut Vec<String>, what: &str, answer: Result<T, Problem>) -> T {
-    answer.unwrap_or_else(|problem| {
-        problems.push(format!("{what}: {problem}"));
-        T::default()
-    })
+/// What could not be listed: where and why. Rights are missing for many kinds at once, or in many namespaces.
+#[derive(Default)]
+struct Notes {
+    /// Reason and kind → places.
+    lists: BTreeMap<(String, String), BTreeSet<String>>,
+    others: Vec<String>,
+}
+
+impl Notes {
+    fn list(&mut self, of: &Id, answer: Result<Vec<Object>, Problem>) -> Vec<Object> {
+        let problem = match answer {
+            Ok(objects) => return objects,
+            Err(problem) => problem,
+        };
+        let reason = if problem.class == Class::Denied { "not allowed".to_owned() } else { problem.message };
+        let kind = if of.group().is_empty() { of.kind.clone() } else { format!("{}.{}", of.kind, of.group()) };
+        let place = of.namespace.clone().unwrap_or_else(|| "the cluster".to_owned());
+        self.lists.entry((reason, kind)).or_default().insert(place);
+        Vec::new()
+    }
+
+    fn kinds(&mut self, answer: Result<Vec<Id>, Problem>) -> Vec<Id> {
+        answer.unwrap_or_else(|problem| {
+            self.others.push(format!("ask for the kinds of objects: {problem}"));
+            Vec::new()
+        })
+    }
+
+    /// Those of the namespaces in which a kind could not be listed.
+    fn unread(&self, kind: &str, namespaces: &[String]) -> Vec<String> {
+        // Without its kinds, nothing of a namespace is known.
+        if !self.others.is_empty() {
+            return namespaces.to_vec();
+        }
+        let places = self.lists.iter().filter(|((_, listed), _)| listed == kind).flat_map(|(_, places)| places);
+        places.filter(|place| namespaces.contains(place)).cloned().collect()
+    }
+
+    fn in_words(self) -> Vec<String> {
+        let mut by_places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for ((reason, kind), places) in self.lists {
+            let places: Vec<String> = places.into_iter().collect();
+            by_places.entry((reason, places.join(", "))).or_default().push(kind);
+        }
+        let lists = by_places
+            .into_iter()
+            .map(|((reason, places), kinds)| format!("list in {places}: {reason}: {}", kinds.join(", ")));
+        self.others.into_iter().chain(lists).collect()
+    }
 }
 
 #[cfg(test)]
@@ -190,5 +230,24 @@ mod tests {
         let end = end_of(&long);
         assert!(end.starts_with("(cut: the last 256 KiB of 512 KiB)\nä line\n") && end.ends_with("ä line\n"));
         assert!(end.len() <= LOG_KEPT + 40);
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_named_once() {
+        let mut notes = Notes::default();
+        let denied = || Err(Problem { class: Class::Denied, message: "secrets is forbidden".to_owned() });
+        for (kind, namespace) in
+            [("Secret", Some("b")), ("Secret", Some("a")), ("Role", Some("a")), ("Role", Some("b"))]
+        {
+            let version = if kind == "Role" { "rbac.authorization.k8s.io/v1" } else { "v1" };
+            assert!(notes.list(&Id::new(version, kind, namespace, ""), denied()).is_empty());
+        }
+        assert!(notes.list(&Id::new("v1", "Node", None, ""), denied()).is_empty());
+        assert_eq!(notes.unread("Secret", &["a".to_owned(), "c".to_owned()]), ["a"]);
+        let expected = [
+            "list in a, b: not allowed: Role.rbac.authorization.k8s.io, Secret",
+            "list in the cluster: not allowed: Node",
+        ];
+        assert_eq!(notes.in_words(), expected);
     }
 }

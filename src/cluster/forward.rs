@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::{Class, Cluster, Problem};
+use super::{Class, Cluster, Problem, REQUEST_TIMEOUT};
 use crate::object::Id;
 use crate::plan::reach::Target;
 use crate::readiness::{Verdict, judge};
@@ -142,15 +142,26 @@ impl Http {
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), Problem> {
         let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request: Request<_> = request
-            .header("content-type", "application/json")
-            .header("accept", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| passing(self.who, &error))?;
-        self.sender.ready().await.map_err(|error| passing(self.who, &error))?;
-        let answer = self.sender.send_request(request).await.map_err(|error| passing(self.who, &error))?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(|error| passing(self.who, &error))?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        let request = request.header("content-type", "application/json").header("accept", "application/json");
+        let answer = self.send(request, body).await?;
+        Ok((answer.status(), serde_json::from_slice(answer.body()).unwrap_or(Value::Null)))
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        request: http::request::Builder,
+        body: Vec<u8>,
+    ) -> Result<Response<Bytes>, Problem> {
+        let who = self.who;
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| passing(who, &error))?;
+        let answered = async {
+            self.sender.ready().await.map_err(|error| passing(who, &error))?;
+            let answer = self.sender.send_request(request).await.map_err(|error| passing(who, &error))?;
+            let (head, body) = answer.into_parts();
+            let bytes = body.collect().await.map_err(|error| passing(who, &error))?.to_bytes();
+            Ok(Response::from_parts(head, bytes))
+        };
+        let silence = |_| passing(who, &format!("no answer in {} s", REQUEST_TIMEOUT.as_secs()));
+        tokio::time::timeout(REQUEST_TIMEOUT, answered).await.map_err(silence)?
     }
 }

@@ -1,12 +1,11 @@
 //! `platctl credentials`: where people log in and as whom. Passwords are shown only when asked for.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use serde::Serialize;
 
-use super::{connect, installed, rotate};
+use super::{connect, installed, rotate, secret};
 use crate::cli::{Credentials, CredentialsAction, Global, Output};
 use crate::cluster::Cluster;
-use crate::engine::secrets::decode;
 use crate::plan::logins::{Login, choose};
 use crate::ui::Ui;
 
@@ -50,16 +49,15 @@ pub(super) async fn run(global: &Global, flags: &Credentials, ui: &Ui) -> Result
 
 async fn row(cluster: &Cluster, login: Login, show: bool) -> Result<Row> {
     let id = &login.secret;
-    let live = cluster.get(id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
-    let mut keys = live.as_ref().map(decode).unwrap_or_default();
+    let mut keys = secret(cluster, id).await?.unwrap_or_default();
     let user = keys.remove(&login.user_key);
     let password = keys.remove(&login.password_key).filter(|_| show);
-    let secret = Place {
+    let place = Place {
         namespace: id.namespace.clone().unwrap_or_default(),
         name: id.name.clone(),
         key: login.password_key.clone(),
     };
-    Ok(Row { login, secret, user, password })
+    Ok(Row { login, secret: place, user, password })
 }
 
 fn in_words(row: &Row, show: bool) -> String {

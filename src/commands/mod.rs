@@ -30,9 +30,11 @@ use crate::cli::{Choice, Cli, Command, Global};
 use crate::cluster::{Class, Cluster};
 use crate::embedded;
 use crate::engine::inventory::Inventory;
+use crate::engine::secrets::{Keys, decode};
 use crate::engine::{Engine, Pacing};
 use crate::event::Events;
 use crate::failure::{Advise, code};
+use crate::object::Id;
 use crate::plan::catalog::Catalog;
 use crate::plan::profile::{Base, Layers, Profile, duration};
 use crate::plan::{self, Plan};
@@ -197,4 +199,16 @@ async fn installed(cluster: &Cluster) -> Result<(Inventory, Plan)> {
         .exit(code::REFUSED)?;
     let plan = Desired::recorded(&record)?.plan;
     Ok((record, plan))
+}
+
+/// The keys of a Secret; none where there is no such Secret.
+async fn secret(cluster: &Cluster, id: &Id) -> Result<Option<Keys>> {
+    match cluster.get(id).await {
+        Ok(live) => Ok(live.as_ref().map(decode)),
+        Err(problem) if problem.class == Class::Denied => Err(anyhow!(problem))
+            .context(format!("read {id}"))
+            .hint("it takes the right to `get secrets` in that namespace")
+            .exit(code::REFUSED),
+        Err(problem) => Err(anyhow!(problem)).context(format!("read {id}")),
+    }
 }

@@ -1,8 +1,6 @@
 //! `platctl open COMPONENT`: its pages on this machine where the cluster gives the gateway no address: a forwarded port, and the URL that
 //! leads to it. What has a route goes through the gateway, so that host, TLS and cookies are the real ones.
 
-use std::process::{Command, Stdio};
-
 use anyhow::{Result, anyhow};
 use serde_json::json;
 
@@ -42,7 +40,7 @@ pub(super) async fn run(global: &Global, flags: &Open, ui: &Ui) -> Result<u8> {
     for line in notes(&page, port, &plan.profile.domain) {
         ui.say(&line);
     }
-    if flags.browser && !browse(&url) {
+    if flags.browser && !ui.browse(&url) {
         ui.say("no browser could be started: neither `xdg-open` nor `open` is there");
     }
     ui.say("Ctrl-C ends it");
@@ -87,14 +85,6 @@ fn notes(page: &Page, port: u16, domain: &str) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Hands the URL to what opens pages on this system.
-fn browse(url: &str) -> bool {
-    ["xdg-open", "open"].iter().any(|program| {
-        let mut command = Command::new(program);
-        command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_ok()
-    })
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(super) async fn listen(ports: &[u16]) -> Result<TcpListener> {
     }
     Err(last.unwrap_or_else(|| anyhow!("no port to listen on")))
         .hint("choose another port; 0 is any free one")
-        .exit(code::FAILED)
+        .exit(code::USAGE)
 }
 
 /// Carries connections until Ctrl-C, which is the usual end and no failure, as with `kubectl port-forward`.

@@ -42,9 +42,13 @@ pub(super) async fn run(global: &Global, flags: &SupportBundle, ui: &Ui) -> Resu
         problems.push(format!("list the namespaces: {problem}"));
         named.iter().map(|name| (*name).to_owned()).collect()
     });
-    ui.say(&format!("gathering from {}: {}", counted(namespaces.len(), "namespace"), namespaces.join(", ")));
+    ui.say(&format!("gathering from {}", counted(namespaces.len(), "namespace")));
     let mut evidence = cluster.evidence(&namespaces, since).await;
     evidence.problems.append(&mut problems);
+    let unread = evidence.unread_secrets.join(", ");
+    if !unread.is_empty() {
+        evidence.problems.push(format!("the values of Secrets in {unread} are not known, so they were not looked for"));
+    }
 
     let files = files(&documents, &evidence);
     let path = flags.out.clone().unwrap_or_else(|| default_path(now));
@@ -56,12 +60,14 @@ pub(super) async fn run(global: &Global, flags: &SupportBundle, ui: &Ui) -> Resu
     let text = format!("wrote `{}`: {}, {size} KiB\n", path.display(), counted(files.len(), "file"));
     ui.result(&document, &text)?;
     if !evidence.problems.is_empty() {
-        ui.say(&format!(
-            "{} could not be read: problems.txt in it names them",
-            counted(evidence.problems.len(), "thing")
-        ));
+        ui.say("not everything could be read: problems.txt in it says what");
     }
-    ui.say("secrets are redacted; names, addresses and logs are in it, so look before you pass it on");
+    if unread.is_empty() {
+        ui.say("the values of Secrets are redacted; names, addresses and logs are in it");
+    } else {
+        ui.say("you may not read all Secrets, so values that leaked into a log may be in it");
+    }
+    ui.say("look through it before you pass it on");
     Ok(0)
 }
 

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{connect, installed};
+use super::{connect, installed, secret};
 use crate::cli::{Global, Trust};
 use crate::engine::inventory::NAMESPACE;
-use crate::engine::secrets::{CA_SECRET, decode};
+use crate::engine::secrets::CA_SECRET;
 use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::logins::logins;
@@ -23,10 +23,9 @@ const FILE: &str = "platctl-ca.crt";
 pub(super) async fn run(global: &Global, flags: &Trust, ui: &Ui) -> Result<u8> {
     let (cluster, _) = connect(global).await?;
     let id = Id::new("v1", "Secret", Some(NAMESPACE), CA_SECRET);
-    let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
-    let certificate = live
-        .as_ref()
-        .and_then(|live| decode(live).remove("ca.crt"))
+    let certificate = secret(&cluster, &id)
+        .await?
+        .and_then(|mut keys| keys.remove("ca.crt"))
         .ok_or_else(|| anyhow!("there is no {id}: platctl has made no CA here"))
         .hint("a profile with `tls.mode: secret` has a certificate of yours, which your own CA has signed")
         .exit(code::REFUSED)?;
@@ -62,9 +61,7 @@ fn instructions(file: &str, fingerprint: &str, url: Option<&str>, is_written: bo
     let ways = [
         (
             "Debian, Ubuntu",
-            format!(
-                "sudo install -m 644 {file} /usr/local/share/ca-certificates/platctl.crt\nsudo update-ca-certificates"
-            ),
+            format!("sudo cp {file} /usr/local/share/ca-certificates/platctl.crt\nsudo update-ca-certificates"),
         ),
         ("Fedora, RHEL", format!("sudo trust anchor {file}")),
         ("macOS", format!("security add-trusted-cert -r trustRoot {file}")),
@@ -76,9 +73,10 @@ fn instructions(file: &str, fingerprint: &str, url: Option<&str>, is_written: bo
     for (system, commands) in ways {
         text += &format!("\n{system}\n  {}\n", commands.replace('\n', "\n  "));
     }
-    text + &format!(
-        "\nSHA-256 {fingerprint}\nwhoever has its key, in a Secret of {NAMESPACE}, can sign for every name: trust it on your own machine only"
-    )
+    let (first, second) = fingerprint.split_at(fingerprint.len().min(48));
+    text += &format!("\nSHA-256\n  {first}\n  {second}\n");
+    text += &format!("\nwho has the CA's key, a Secret in {NAMESPACE}, can sign for every name:\n");
+    text + "trust it on your own machine only"
 }
 
 #[cfg(test)]
@@ -93,8 +91,8 @@ mod tests {
 
     #[test]
     fn instructions_fit_a_terminal() {
-        let text = instructions("platctl-ca.crt", "AB:CD", Some("https://grafana.platform.localhost"), false);
-        let longest = text.lines().filter(|line| !line.starts_with("whoever")).map(str::len).max();
-        assert!(longest <= Some(80), "{text}");
+        let fingerprint = vec!["AB"; 32].join(":");
+        let text = instructions("platctl-ca.crt", &fingerprint, Some("https://grafana.platform.localhost"), false);
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 }

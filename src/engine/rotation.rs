@@ -101,7 +101,8 @@ impl Engine {
         for seconds in ASK_AFTER {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             let asked = self.cluster.argocd_accepts(&server, user, password).await;
-            if asked.map_err(|problem| anyhow!(problem)).context("the password is changed; prove it")? {
+            let asked = asked.map_err(|problem| anyhow!(problem));
+            if asked.context("the password is changed, but that Argo CD takes it could not be seen")? {
                 return Ok(());
             }
         }

@@ -8,6 +8,7 @@ pub mod table;
 pub use lines::counted;
 
 use std::io::{IsTerminal, Write};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -105,6 +106,14 @@ impl Ui {
             text += "to ask for help, send what `platctl support-bundle` writes\n";
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Hands a URL to whatever opens pages on this system; false where nothing does.
+    pub fn browse(&self, url: &str) -> bool {
+        ["xdg-open", "open"].iter().any(|program| {
+            let mut command = Command::new(program);
+            command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_ok()
+        })
     }
 
     /// Bold, where colours are.
