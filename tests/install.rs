@@ -6,6 +6,8 @@
 
 #[path = "install/census.rs"]
 mod census;
+#[path = "install/day_two.rs"]
+mod day_two;
 #[path = "install/faults.rs"]
 mod faults;
 #[path = "install/interrupts.rs"]
@@ -20,6 +22,8 @@ mod refusals;
 mod repeated;
 #[path = "install/run.rs"]
 mod run;
+#[path = "install/support_bundle.rs"]
+mod support_bundle;
 #[path = "install/whole_way.rs"]
 mod whole_way;
 

@@ -22,6 +22,7 @@ const FILE: &str = "platctl-ca.crt";
 
 pub(super) async fn run(global: &Global, flags: &Trust, ui: &Ui) -> Result<u8> {
     let (cluster, _) = connect(global).await?;
+    let (_, plan) = installed(&cluster).await?;
     let id = Id::new("v1", "Secret", Some(NAMESPACE), CA_SECRET);
     let certificate = secret(&cluster, &id)
         .await?
@@ -29,7 +30,6 @@ pub(super) async fn run(global: &Global, flags: &Trust, ui: &Ui) -> Result<u8> {
         .ok_or_else(|| anyhow!("there is no {id}: platctl has made no CA here"))
         .hint("a profile with `tls.mode: secret` has a certificate of yours, which your own CA has signed")
         .exit(code::REFUSED)?;
-    let (_, plan) = installed(&cluster).await?;
     let urls: Vec<String> =
         logins(&plan).into_iter().map(|login| login.url).filter(|url| url.starts_with("https://")).collect();
     let fingerprint = fingerprint(&certificate).context("read the CA's certificate")?;
