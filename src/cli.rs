@@ -235,6 +235,7 @@ pub enum CredentialsAction {
 
 #[derive(Debug, Args)]
 pub struct Rotate {
+    /// Whose: argocd or gitea; the others say how it is done by hand
     #[arg(value_name = "COMPONENT")]
     pub component: String,
     /// Do not ask
@@ -260,6 +261,7 @@ pub struct Open {
 
 #[derive(Debug, Args)]
 pub struct PortForward {
+    /// What to lead to, such as loki or postgres
     #[arg(value_name = "COMPONENT")]
     pub component: String,
     /// The port of this machine; 0 is any free one [default: the component's own, or a free one]
