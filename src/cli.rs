@@ -70,12 +70,25 @@ pub enum Command {
     Preflight(Preflight),
     /// Explain a check of `preflight`, or list all of them
     Explain(Explain),
+    /// Show where to log in and as whom, or change a password
+    Credentials(Credentials),
+    /// Open a component's pages through a port of this machine, until Ctrl-C
+    Open(Open),
+    /// Forward a port of this machine to a component, until Ctrl-C
+    PortForward(PortForward),
+    /// Print the certificate of the platform's own CA, and how to trust it
+    Trust(Trust),
+    /// Gather what a maintainer asks for into one file, secrets redacted
+    SupportBundle(SupportBundle),
     /// List the built-in profiles or show one
     Profile(ProfileCommand),
     /// List the container images of the platform
     Images(Images),
     /// Print a completion script
     Completions(Completions),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(Man),
     /// Print the version
     Version,
 }
@@ -239,4 +252,83 @@ pub struct Images {
 #[derive(Debug, Args)]
 pub struct Completions {
     pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Credentials {
+    #[command(subcommand)]
+    pub action: Option<CredentialsAction>,
+    /// A component, all that have a login without
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<String>,
+    /// Show the passwords
+    #[arg(long)]
+    pub show: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CredentialsAction {
+    /// Give a component's administrator a new password
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+pub struct Rotate {
+    /// Whose: argocd or gitea; the others say how it is done by hand
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show the new password
+    #[arg(long)]
+    pub show: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Open {
+    /// What to open: grafana, keycloak, argocd or gitea
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// The port of this machine [default: 443 or else 8443; the Git server's own]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Open the browser too
+    #[arg(long)]
+    pub browser: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PortForward {
+    /// What to lead to, such as loki or postgres
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// The port of this machine; 0 is any free one [default: the component's own, or a free one]
+    #[arg(value_name = "LOCAL_PORT")]
+    pub local_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// Write the certificate to a file instead
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SupportBundle {
+    /// The file [default: platctl-support-TIME.tar.gz]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How far back the logs go, such as 30m
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub since: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The directory, made if it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }

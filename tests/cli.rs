@@ -102,6 +102,23 @@ fn help() {
       completions  Print a completion script
       version      Print the version
       help         Print this message or the help of the given subcommand(s)
+      install         Install the platform, or go on with an interrupted installation
+      status          Show what is installed, whether it is ready, and why not
+      uninstall       Remove the platform; data stays unless it is asked for by name
+      export          Write the Git tree that Argo CD follows
+      render          Print the Kubernetes objects of the platform or of some components
+      diff            Show what `install` would change, field by field
+      preflight       Check the cluster without changing it
+      credentials     Show where to log in and as whom, or change a password
+      open            Open a component's pages through a port of this machine, until Ctrl-C
+      port-forward    Forward a port of this machine to a component, until Ctrl-C
+      trust           Print the certificate of the platform's own CA, and how to trust it
+      support-bundle  Gather what a maintainer asks for into one file, secrets redacted
+      profile         List the built-in profiles or show one
+      images          List the container images of the platform
+      completions     Print a completion script
+      version         Print the version
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -949,6 +966,84 @@ fn completions() {
 
     For more information, try '--help'.
     ");
+}
+
+#[test]
+fn man_pages() {
+    let here = Place::new();
+    assert_snapshot!(here.say(&["man", "man"]), @"
+    exit 0
+    stderr:
+    wrote the man pages to `man`
+    ");
+    let mut pages: Vec<String> = files_below(&here.path("man")).iter().map(|path| name_of(path)).collect();
+    pages.sort();
+    // One for each command that the help lists, and for theirs.
+    let help = here.run(&["--help"]).stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands = commands.lines().map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help");
+    let mut expected: Vec<String> = commands.map(|name| format!("platctl-{name}.1")).collect();
+    expected.extend(
+        ["platctl.1", "platctl-credentials-rotate.1", "platctl-profile-list.1", "platctl-profile-show.1"]
+            .map(str::to_owned),
+    );
+    expected.sort();
+    assert_eq!(pages, expected);
+    let page = fs::read_to_string(here.path("man/platctl-install.1")).unwrap();
+    assert!(page.contains(".TH platctl-install 1") && page.contains("no\\-handoff"), "{page}");
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn where_nothing_is_installed() {
+    let cluster = EmptyCluster::start(32);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    assert_snapshot!(here.say(&["credentials"]), @"
+    exit 3
+    stderr:
+    error: platctl has installed nothing in context `here`
+
+    hint: `platctl install` does; `--context NAME` chooses another cluster
+    ");
+    for command in
+        [&["credentials", "rotate", "gitea", "--yes"][..], &["open", "grafana"], &["port-forward", "loki"], &["trust"]]
+    {
+        let run = here.run(command);
+        assert_eq!(run.code, 3, "{command:?}: {}", run.stderr);
+        assert!(run.stderr.contains("platctl has installed nothing"), "{command:?}: {}", run.stderr);
+    }
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[test]
+fn a_support_bundle_of_little() {
+    let cluster = EmptyCluster::start(32);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let said = here.say(&["support-bundle", "--out", "bundle.tar.gz"]);
+    assert_snapshot!(Regex::new(r"\d+ KiB").unwrap().replace(&said, "[N] KiB"), @"
+    exit 0
+    stdout:
+    wrote `bundle.tar.gz`: 6 files, [N] KiB
+
+    stderr:
+    gathering from 0 namespaces
+    not everything could be read: problems.txt in it says what
+    the values of Secrets are redacted; names, addresses and logs are in it
+    look through it before you pass it on
+    ");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(here.path("bundle.tar.gz")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_snapshot!(here.say(&["support-bundle", "--since", "yesterday"]), @"
+    exit 2
+    stderr:
+    error: --since
+      because: `yesterday` is no duration; write it as `90s`, `10m` or `1h30m`
+    ");
+    assert_eq!(cluster.writes(), [""; 0]);
 }
 
 #[test]

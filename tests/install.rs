@@ -6,6 +6,8 @@
 
 #[path = "support/census.rs"]
 mod census;
+#[path = "install/day_two.rs"]
+mod day_two;
 #[path = "install/faults.rs"]
 mod faults;
 #[path = "install/interrupts.rs"]
@@ -21,6 +23,8 @@ mod refusals;
 mod repeated;
 #[path = "support/run.rs"]
 mod run;
+#[path = "install/support_bundle.rs"]
+mod support_bundle;
 #[path = "install/whole_way.rs"]
 mod whole_way;
 

@@ -18,6 +18,8 @@ mod gitops;
 mod hardening;
 #[path = "plan/injected.rs"]
 mod injected;
+#[path = "plan/logins.rs"]
+mod logins;
 #[path = "plan/mesh.rs"]
 mod mesh;
 #[path = "plan/network.rs"]

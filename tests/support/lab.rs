@@ -1,6 +1,7 @@
 //! The lab for tests: a real control plane with simulated nodes (`tests/lab`), started in a directory of its own and gone with its owner.
 //! Here are its life, its admin API and `kubectl` around the fault proxy; how platctl is run against it is `install/run.rs`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -179,6 +182,13 @@ impl Lab {
     /// The items of a list.
     pub(crate) fn list(&self, path: &str) -> Vec<Value> {
         self.get(path).map(|list| list["items"].as_array().unwrap().clone()).unwrap_or_default()
+    }
+
+    /// The keys of a Secret, decoded.
+    pub(crate) fn secret(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+        let secret = self.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).unwrap();
+        let text = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap();
+        secret["data"].as_object().unwrap().iter().map(|(key, value)| (key.clone(), text(value))).collect()
     }
 
     /// A kubeconfig through the fault proxy with what `change` makes of it.
