@@ -79,7 +79,7 @@ pub enum Command {
 }
 
 /// What is to be installed and how.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Choice {
     /// A built-in profile (dev, prod) or a file
     #[arg(short, long, value_name = "NAME|FILE", default_value = "dev", help_heading = "Profile")]
@@ -93,6 +93,9 @@ pub struct Choice {
     /// The Git repository that Argo CD follows, instead of one in the cluster
     #[arg(long, value_name = "URL", help_heading = "Profile")]
     pub repo_url: Option<String>,
+    /// Pull the images from here: `mirror.example.org/team` for all, `docker.io=mirror.example.org/hub` for one registry's; may be repeated
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]", help_heading = "Profile")]
+    pub registry_mirror: Vec<String>,
 }
 
 /// The keys of `--answer` and of `--answers FILE`.
@@ -213,6 +216,24 @@ pub enum ProfileAction {
 pub struct Images {
     #[command(flatten)]
     pub choice: Choice,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ImageFormat::List)]
+    pub format: ImageFormat,
+    /// Where to copy the images to, written as for `--registry-mirror`, which is the default
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]")]
+    pub to: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One image a line, as the nodes pull it
+    List,
+    /// A shell script of `skopeo copy` that fills a mirror
+    Skopeo,
+    /// A shell script of `crane copy` that fills a mirror
+    Crane,
+    /// A shell script that asks the registries for the digests and prints them as `imageDigests`, for `--values`
+    Digests,
 }
 
 #[derive(Debug, Args)]

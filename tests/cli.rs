@@ -180,6 +180,10 @@ fn help() {
           --repo-url <URL>
               The Git repository that Argo CD follows, instead of one in the cluster
 
+          --registry-mirror <[REGISTRY=]HOST[/PATH]>
+              Pull the images from here: `mirror.example.org/team` for all,
+              `docker.io=mirror.example.org/hub` for one registry's; may be repeated
+
     Cluster:
           --kubeconfig <FILE>
               The kubeconfig file [default: KUBECONFIG, then ~/.kube/config]
@@ -787,6 +791,128 @@ fn images() {
     let elsewhere: Vec<&str> =
         mirrored.stdout.lines().filter(|image| !image.starts_with("mirror.example.org/")).collect();
     assert_eq!(elsewhere, [""; 0], "the profile's registry is every image's");
+}
+
+/// Where the images come from and where they go to, for two tools and for scripts.
+#[test]
+fn images_for_a_mirror() {
+    let place = Place::new();
+    let copies = |args: &[&str]| {
+        let run = place.run(args);
+        let tags = Regex::new(r":(v?\d[\w.-]*)").unwrap();
+        let text = tags.replace_all(&run.stdout, ":TAG").into_owned();
+        let some = ["set", "gitea", "grafana/loki", "redis"];
+        let lines = text.lines().filter(|line| some.iter().any(|name| line.contains(name)));
+        format!("exit {}\n{}", run.code, lines.collect::<Vec<_>>().join("\n"))
+    };
+    assert_snapshot!(copies(&["images", "--format", "skopeo", "--to", "mirror.example.org/platform"]), @"
+    exit 0
+    set -e
+    skopeo copy --all --preserve-digests docker://docker.gitea.com/gitea:TAG docker://mirror.example.org/platform/gitea:TAG
+    skopeo copy --all --preserve-digests docker://docker.io/grafana/loki:TAG docker://mirror.example.org/platform/grafana/loki:TAG
+    skopeo copy --all --preserve-digests docker://public.ecr.aws/docker/library/redis:TAG docker://mirror.example.org/platform/docker/library/redis:TAG
+    ");
+    assert_snapshot!(copies(&["images", "--format", "crane", "--registry-mirror", "docker.io=harbor.example.org/hub", "--registry-mirror", "m.example.org"]), @"
+    exit 0
+    set -e
+    crane copy docker.io/grafana/loki:TAG harbor.example.org/hub/grafana/loki:TAG
+    crane copy public.ecr.aws/docker/library/redis:TAG m.example.org/docker/library/redis:TAG
+    crane copy docker.gitea.com/gitea:TAG m.example.org/gitea:TAG
+    ");
+    assert_snapshot!(copies(&["images", "--format", "digests"]), @r#"
+    exit 0
+    set -e
+    digest=$(crane digest docker.gitea.com/gitea:TAG) && echo "  docker.gitea.com/gitea:TAG: $digest"
+    digest=$(crane digest docker.io/grafana/loki:TAG) && echo "  docker.io/grafana/loki:TAG: $digest"
+    digest=$(crane digest public.ecr.aws/docker/library/redis:TAG) && echo "  public.ecr.aws/docker/library/redis:TAG: $digest"
+    "#);
+    assert_snapshot!(say(&["images", "--format", "crane"]), @"
+    exit 2
+    stderr:
+    error: where are the images to be copied to?
+
+    hint: add `--to REGISTRY`, or the `--registry-mirror` that `install` is to get
+    ");
+    assert_snapshot!(say(&["images", "--to", "mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: --to: nothing is copied with this format
+
+    hint: add `--format skopeo` or `--format crane`
+    ");
+    assert_snapshot!(say(&["images", "--format", "crane", "--to", "mirror.example.org/"]), @"
+    exit 2
+    stderr:
+    error: --to `mirror.example.org/`: a registry is written without a `/` at its end
+    ");
+}
+
+/// A shell runs what is printed, with tools that only note how they are called; what it prints is a profile's keys that pin every image.
+#[test]
+fn digests_come_from_the_registries() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let place = Place::with("crane", &format!("#!/bin/sh\ntest \"$1\" = digest && echo {digest}\n"));
+    let platctl = env!("CARGO_BIN_EXE_platctl");
+    let script = format!("chmod +x crane; '{platctl}' images --format digests | PATH=$PWD:$PATH sh > digests.yaml");
+    assert!(Command::new("sh").args(["-ec", &script]).current_dir(place.0.path()).status().unwrap().success());
+    let run =
+        place.run(&["images", "--values", "digests.yaml", "--registry-mirror", "m.example.org", "--output", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let images: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(images.len(), 11);
+    for image in &images {
+        assert_eq!(image["digest"], digest.as_str());
+        assert!(image["image"].as_str().unwrap().ends_with(&format!("@{digest}")), "{image}");
+    }
+    let loki = images.iter().find(|image| image["components"] == serde_json::json!(["loki"])).unwrap();
+    let (name, mirrored) = (loki["upstream"].as_str().unwrap(), loki["image"].as_str().unwrap());
+    assert_eq!(mirrored, format!("{}@{digest}", name.replace("docker.io/", "m.example.org/")));
+    // Skopeo takes no tag beside a digest.
+    let copy = place.run(&["images", "--values", "digests.yaml", "--format", "skopeo", "--to", "m.example.org"]).stdout;
+    assert!(
+        copy.contains(&format!("docker://docker.io/grafana/loki@{digest} docker://m.example.org/grafana/loki:3")),
+        "{copy}"
+    );
+}
+
+/// The same in what is applied and in what Argo CD is given.
+#[test]
+fn a_mirror_goes_to_git() {
+    let place = Place::new();
+    let mirror = ["--registry-mirror", "m.example.org", "--registry-mirror", "docker.io=harbor.example.org/hub"];
+    assert_eq!(place.run(&[&["export", "tree"], &mirror[..]].concat()).code, 0);
+    for entry in fs::read_dir(place.path("tree/values")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let expected = "  imageRegistries:\n    docker.io: harbor.example.org/hub\n  imageRegistry: m.example.org\n";
+        assert!(text.contains(expected), "{text}");
+    }
+    let rendered = place.run(&[&["render", "loki"], &mirror[..]].concat()).stdout;
+    assert!(rendered.contains("image: harbor.example.org/hub/grafana/loki:"), "{rendered}");
+}
+
+#[test]
+fn mirrors_that_cannot_be() {
+    assert_snapshot!(say(&["install", "--registry-mirror", "https://mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: --registry-mirror `https://mirror.example.org`: a registry is written without a scheme such as `https://`
+
+    hint: name the registry, and a path if the images are below one: `mirror.example.org:5000/platform`
+    ");
+    assert_snapshot!(say(&["render", "--registry-mirror", "docker.oi=mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: profile `dev` cannot be used
+      because: `imageRegistries`: no image comes from `docker.oi`: did you mean `docker.io`?
+    ");
+    assert_snapshot!(Place::with("own.yaml", "imageDigests:\n  docker.io/grafana/loki:1.0: sha256:00\n").say(&["images", "--values", "own.yaml"]), @"
+    exit 2
+    stderr:
+    error: profile `dev` cannot be used
+      because: `imageDigests`: no image `docker.io/grafana/loki:1.0`: did you mean `docker.io/grafana/loki:3.7.8`?
+
+    hint: `platctl images --format digests` prints the commands that make the list anew
+    ");
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod hardening;
 mod injected;
 #[path = "plan/mesh.rs"]
 mod mesh;
+#[path = "plan/mirror.rs"]
+mod mirror;
 #[path = "plan/network.rs"]
 mod network;
 #[path = "plan/platform.rs"]

@@ -33,7 +33,7 @@ impl Cluster {
             as_allowed(self.storage_classes()),
             self.denied(plan),
             as_allowed(self.foreign(plan)),
-            as_allowed(self.present(plan.supplied_secrets())),
+            as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
         Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets, api_server_ports })

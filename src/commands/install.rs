@@ -64,12 +64,7 @@ fn desired(flags: &Install) -> Result<Desired> {
     if let Some(total) = &flags.timeout {
         choice_set.push(format!("timeouts.total={total}"));
     }
-    let mut choice = crate::cli::Choice {
-        profile: flags.choice.profile.clone(),
-        values: flags.choice.values.clone(),
-        set: flags.choice.set.clone(),
-        repo_url: flags.choice.repo_url.clone(),
-    };
+    let mut choice = flags.choice.clone();
     choice.set.extend(choice_set);
     Desired::of(&choice)
 }

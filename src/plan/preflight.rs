@@ -1,6 +1,8 @@
 //! What must be true of a cluster before anything is written. `cluster` gathers the `Facts`, one table of checks judges them, all findings
 //! come at once. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::object::Id;
@@ -66,7 +68,7 @@ pub struct Finding {
 type Check = fn(&Plan, &Facts) -> Vec<(Severity, String, String)>;
 
 /// The checks, in the order in which people read them.
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 10] = [
     ("api-version", api_version),
     ("permissions", permissions),
     ("foreign-objects", foreign_objects),
@@ -74,6 +76,7 @@ const CHECKS: [(&str, Check); 9] = [
     ("capacity", capacity),
     ("storage-class", storage_class),
     ("secrets", secrets),
+    ("pull-secrets", pull_secrets),
     ("repository", repository),
     ("api-server-ports", api_server_ports),
 ];
@@ -266,6 +269,22 @@ fn secrets(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
     vec![warning(title, "the installation waits for each where it is needed")]
 }
 
+/// Without one of its pull Secrets a pod is made all the same, and pulls as nobody.
+fn pull_secrets(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
+    let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for id in plan.pull_secrets().into_iter().filter(|id| !facts.secrets.contains(id)) {
+        missing.entry(id.name).or_default().extend(id.namespace);
+    }
+    let finding = |(name, namespaces): (String, Vec<String>)| {
+        let title = format!("the pull Secret `{name}` is not there in {}", namespaces.join(", "));
+        let hint = format!(
+            "make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry {name} -n NAMESPACE …`"
+        );
+        (Severity::Warning, title, hint)
+    };
+    missing.into_iter().map(finding).collect()
+}
+
 fn repository(plan: &Plan, _: &Facts) -> Vec<(Severity, String, String)> {
     if plan.profile.repository.mode == RepositoryMode::InCluster {
         return Vec::new();
@@ -291,6 +310,18 @@ fn api_server_ports(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String
 }
 
 impl Plan {
+    /// The Secrets that the pods of the plan are pulled with, in the namespaces of the pods.
+    pub fn pull_secrets(&self) -> BTreeSet<Id> {
+        let mut ids = BTreeSet::new();
+        for (_, object) in self.objects() {
+            let Some(place) = pod_spec(object.kind()) else { continue };
+            let names =
+                object.items(&format!("{place}/imagePullSecrets")).iter().filter_map(|one| one["name"].as_str());
+            ids.extend(names.map(|name| Id::new("v1", "Secret", object.namespace(), name)));
+        }
+        ids
+    }
+
     /// Secrets that nobody generates: all of them with external secrets, or the gateway's certificate.
     pub fn supplied_secrets(&self) -> Vec<Id> {
         let mut ids = Vec::new();
@@ -310,6 +341,16 @@ impl Plan {
             }
         }
         ids
+    }
+}
+
+/// Where an object of this kind describes its pods; a CNPG Cluster does it in fields of its own of the same names.
+fn pod_spec(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => Some("/spec/template/spec"),
+        "CronJob" => Some("/spec/jobTemplate/spec/template/spec"),
+        "Pod" | "Cluster" => Some("/spec"),
+        _ => None,
     }
 }
 

@@ -145,3 +145,23 @@ fn ports_of_the_api_server() {
       hint: add `--set apiServerPorts=[443,8443]`
     ");
 }
+
+/// A pod without one is made all the same and pulls as nobody, so that only the registry would tell.
+#[test]
+fn pull_secrets() {
+    let set = ["imagePullSecrets=[{name: regcred}]".to_owned()];
+    let platform = Platform::load("dev", &set);
+    insta::assert_snapshot!(findings(&platform, |_| {}), @"
+    warns: the pull Secret `regcred` is not there in argocd, cnpg-system, gitea, iam-system, istio-ingress, istio-system, observability (pull-secrets)
+      hint: make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry regcred -n NAMESPACE …`
+    ");
+    let some = |facts: &mut Facts| {
+        let is_there = |id: &Id| id.namespace.as_deref() != Some("observability");
+        facts.secrets = platform.plan.pull_secrets().into_iter().filter(is_there).collect();
+    };
+    insta::assert_snapshot!(findings(&platform, some), @"
+    warns: the pull Secret `regcred` is not there in observability (pull-secrets)
+      hint: make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry regcred -n NAMESPACE …`
+    ");
+    assert_eq!(findings(&platform, |facts| facts.secrets = platform.plan.pull_secrets().into_iter().collect()), "");
+}
