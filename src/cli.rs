@@ -121,7 +121,8 @@ pub struct Init {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Install {
     #[command(flatten)]
     pub choice: Choice,
@@ -134,6 +135,9 @@ pub struct Install {
     /// Stop before Argo CD takes over
     #[arg(long)]
     pub no_handoff: bool,
+    /// Have the nodes pull the images of the later waves while the first ones wait
+    #[arg(long)]
+    pub prepull: bool,
     /// How long the whole installation may take, such as 30m [default: the profile's]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,

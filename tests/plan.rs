@@ -28,6 +28,8 @@ mod network;
 mod platform;
 #[path = "plan/preflight.rs"]
 mod preflight;
+#[path = "plan/prepull.rs"]
+mod prepull;
 #[path = "plan/refusals.rs"]
 mod refusals;
 #[path = "plan/requirements.rs"]

@@ -9,6 +9,7 @@ pub mod images;
 pub mod interview;
 pub mod needs;
 pub mod preflight;
+pub mod prepull;
 pub mod profile;
 pub mod questions;
 pub mod render;

@@ -92,8 +92,7 @@ async fn offer(global: &Global, interview: &Interview, path: &Path, ui: &Ui) -> 
     }
     let choice = Choice { profile: as_flag(path), ..Choice::default() };
     let global = Global { context: interview.context().map(str::to_owned), ..global.clone() };
-    let flags =
-        Install { choice, yes: false, dry_run: false, no_handoff: false, timeout: None, wave_timeout: Vec::new() };
+    let flags = Install { choice, ..Install::default() };
     install::run(&global, &flags, ui).await
 }
 
