@@ -153,6 +153,9 @@ fn help() {
           --no-handoff
               Stop before Argo CD takes over
 
+          --prepull
+              Have the nodes pull the images of the later waves while the first ones wait
+
           --timeout <DURATION>
               How long the whole installation may take, such as 30m [default: the profile's]
 
@@ -826,6 +829,11 @@ fn images_for_a_mirror() {
     digest=$(crane digest docker.io/grafana/loki:TAG) && echo "  docker.io/grafana/loki:TAG: $digest"
     digest=$(crane digest public.ecr.aws/docker/library/redis:TAG) && echo "  public.ecr.aws/docker/library/redis:TAG: $digest"
     "#);
+    let behind = place.run(&["images", "--format", "digests", "--registry-mirror", "m.example.org"]).stdout;
+    assert!(
+        behind.contains("crane digest m.example.org/grafana/loki:")
+            && behind.contains("echo \"  docker.io/grafana/loki:")
+    );
     assert_snapshot!(say(&["images", "--format", "crane"]), @"
     exit 2
     stderr:

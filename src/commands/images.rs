@@ -51,8 +51,9 @@ fn line(format: ImageFormat, image: &Image) -> String {
         ImageFormat::Skopeo => format!("skopeo copy --all --preserve-digests docker://{from} docker://{to}"),
         ImageFormat::Crane => format!("crane copy {from} {to}"),
         ImageFormat::Digests => {
-            let name = &image.upstream;
-            format!("digest=$(crane digest {name}) && echo \"  {name}: $digest\"")
+            // Where the nodes would pull it from: behind an air gap nothing else can be asked.
+            let place = without_digest(&image.image);
+            format!("digest=$(crane digest {place}) && echo \"  {}: $digest\"", without_digest(&image.upstream))
         }
     }
 }
