@@ -68,6 +68,8 @@ pub enum Command {
     Diff(Diff),
     /// Check the cluster without changing it
     Preflight(Preflight),
+    /// Explain a check of `preflight`, or list all of them
+    Explain(Explain),
     /// List the built-in profiles or show one
     Profile(ProfileCommand),
     /// List the container images of the platform
@@ -144,6 +146,8 @@ pub struct Install {
     /// How long one wave may take: `services=20m`; may be repeated [default: the profile's]
     #[arg(long, value_name = "WAVE=DURATION")]
     pub wave_timeout: Vec<String>,
+    #[command(flatten)]
+    pub skip: Skip,
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +201,23 @@ pub struct Diff {
 pub struct Preflight {
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub skip: Skip,
+}
+
+/// Which checks of the cluster are left out.
+#[derive(Debug, Default, Args)]
+pub struct Skip {
+    /// Leave out a check; may be repeated, `platctl explain` lists the codes
+    #[arg(long, value_name = "CODE")]
+    pub skip: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The check, all of them without
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,10 @@ pub enum Event {
         title: String,
         hint: String,
     },
+    /// A check that the user left out: what it would have found is not known.
+    CheckSkipped {
+        check: String,
+    },
     /// Everything is rendered and checked; nothing is written yet.
     Planned {
         action: String,

@@ -96,6 +96,7 @@ fn help() {
       render       Print the Kubernetes objects of the platform or of some components
       diff         Show what `install` would change, field by field
       preflight    Check the cluster without changing it
+      explain      Explain a check of `preflight`, or list all of them
       profile      List the built-in profiles or show one
       images       List the container images of the platform
       completions  Print a completion script
@@ -136,6 +137,10 @@ fn help() {
               
               [env: NO_COLOR=]
     ");
+}
+
+#[test]
+fn help_of_a_command() {
     assert_snapshot!(say(&["install", "--help"]), @"
     exit 0
     stdout:
@@ -161,6 +166,9 @@ fn help() {
 
           --wave-timeout <WAVE=DURATION>
               How long one wave may take: `services=20m`; may be repeated [default: the profile's]
+
+          --skip <CODE>
+              Leave out a check; may be repeated, `platctl explain` lists the codes
 
       -h, --help
               Print help (see a summary with '-h')
@@ -575,12 +583,152 @@ fn an_empty_cluster() {
     stdout:
     Kubernetes v1.34.1, 1 node, 1 storage class
     the platform requests [N] m of CPU and [N] MiB of memory, sidecars not counted
+    it claims 5 volumes from StorageClass `standard`, [N] MiB together; whether there is that much space no API tells
     nothing found
     ");
     let dry = here.run(&["install", "--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.stderr);
     assert!(dry.stderr.contains("nothing was written"), "{}", dry.stderr);
     assert_eq!(cluster.writes(), [""; 0]);
+}
+
+/// A blocking check that is left out lets the installation go on, and is said to have been.
+#[test]
+fn checks_that_are_left_out() {
+    let cluster = EmptyCluster::start(1);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let preflight = here.run(&["preflight", "--skip", "capacity", "--skip", "clock"]);
+    assert_eq!(preflight.code, 0, "{}", preflight.stdout);
+    assert!(
+        preflight.stdout.contains("skipped: the check `capacity`\nskipped: the check `clock`\n"),
+        "{}",
+        preflight.stdout
+    );
+    let dry = here.run(&["install", "--dry-run", "--skip", "capacity"]);
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    assert!(dry.stderr.contains("skipped: the check `capacity`\n"), "{}", dry.stderr);
+    let document = here.run(&["preflight", "--skip", "capacity", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
+    assert_eq!(document["skipped"], serde_json::json!(["capacity"]));
+    assert_snapshot!(here.say(&["install", "--yes", "--skip", "capcity"]), @"
+    exit 2
+    stderr:
+    error: --skip capcity
+      because: no check `capcity`: did you mean `capacity`?
+
+    hint: `platctl explain` lists all of them
+    ");
+    assert_snapshot!(here.say(&["preflight", "--skip", "foreign-objects"]), @"
+    exit 2
+    stderr:
+    error: --skip foreign-objects
+      because: the check `foreign-objects` cannot be left out: it is all that keeps platctl from taking, and later deleting, what is not its own
+
+    hint: `platctl explain foreign-objects` says what to do instead
+    ");
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[test]
+fn a_cluster_whose_clock_is_wrong() {
+    let cluster = EmptyCluster::start_at(32, Some("Wed, 01 Jan 2020 00:00:00 GMT"));
+    let said = Place::with_kubeconfig(&cluster.kubeconfig()).run(&["preflight"]);
+    let found =
+        Regex::new(r"(?m)^warns: the API server's clock is \d{4} days behind this machine's \(clock\)$").unwrap();
+    assert!(said.code == 0 && found.is_match(&said.stdout), "{}", said.stdout);
+}
+
+#[test]
+fn explanations() {
+    assert_snapshot!(say(&["explain", "storage-class"]), @"
+    exit 0
+    stdout:
+    storage-class (blocks): The StorageClass for the platform's volumes exists
+
+    It looks at
+      The StorageClass that the profile names, else the one annotated
+      `storageclass.kubernetes.io/is-default-class`.
+
+    Why it matters
+      PostgreSQL, Loki, in `prod` Grafana and in `dev` the Git server keep data on
+      volumes. A claim without a class stays pending.
+
+    What to do
+      `kubectl get storageclass` lists what there is; choose one with `--set
+      storageClass=NAME`. Where there is none, install a provisioner first: the
+      provider's CSI driver, or local-path-provisioner on a single machine.
+
+    To go on without it
+      `--skip storage-class`, with `install` and with `preflight`.
+    ");
+    assert_snapshot!(say(&["explain", "foreign-objects"]), @"
+    exit 0
+    stdout:
+    foreign-objects (blocks, warns): Nothing of others has the name of one of the platform's objects
+
+    It looks at
+      Every object of the plan is read by its name. One that exists without the
+      label `platctl.dev/component` is somebody else's.
+
+    Why it matters
+      platctl never changes or deletes what is not its own. An Istio or an Argo CD
+      of the same names would otherwise be overwritten. A namespace can be shared:
+      it is labelled, and `uninstall` leaves it.
+
+    What to do
+      Remove the other installation, its CRDs too. If platctl is to own an object,
+      label it yourself: `kubectl label KIND NAME platctl.dev/component=COMPONENT`.
+
+    To go on without it
+      It cannot be left out: it is all that keeps platctl from taking, and later
+      deleting, what is not its own.
+    ");
+    assert_snapshot!(say(&["explain", "storage"]), @"
+    exit 2
+    stderr:
+    error: no check `storage`: did you mean `storage-class`?
+
+    hint: `platctl explain` lists all of them
+    ");
+    assert_snapshot!(say(&["explain"]), @"
+    exit 0
+    stdout:
+    CODE              FINDING        WHAT IT HOLDS TO BE TRUE
+    api-version       blocks, warns  Kubernetes is of a version that the platform works with
+    permissions       blocks         You may do all that the installation needs
+    foreign-objects   blocks, warns  Nothing of others has the name of one of the platform's objects
+    conflicts         warns          No second Istio, CloudNativePG or Argo CD is in the cluster, nor another mesh
+    crd-versions      blocks         CRDs that exist have no objects in versions that ours do not know
+    nodes             blocks         At least one node takes pods
+    architecture      blocks, warns  The nodes can run the images: linux/amd64 or linux/arm64
+    capacity          blocks         The nodes have room for what the platform requests
+    storage-class     blocks         The StorageClass for the platform's volumes exists
+    volumes           warns          The StorageClass makes volumes by itself, where their pods can use them
+    load-balancer     warns          A Service of type LoadBalancer gets an address
+    network-policies  warns          The cluster's network enforces NetworkPolicies
+    pod-security      blocks, warns  Admission lets in the pods of the mesh
+    api-server-ports  blocks         The NetworkPolicies admit the ports at which pods reach the API server
+    secrets           warns          Secrets that are to be supplied from outside are there
+    pull-secrets      warns          The Secrets that images are pulled with are there
+    repository        blocks, warns  The repository that Argo CD is to follow is named rightly and prepared
+    clock             warns          The API server's clock and this machine's agree
+
+    Not checked:
+      - image registries: nodes pull images, by their own network, proxies, mirrors
+      and credentials; whether this machine reaches a registry tells nothing of
+      them. `platctl images` lists the images; one that cannot be pulled ends its
+      wave early, with the kubelet's own message
+      - access to the Git repository: Argo CD reads it from within the cluster;
+      `install` waits for it at the handoff and shows its message
+      - free disk space: no API tells it for most storage; a volume that cannot be
+      made shows as an event of its claim, which the failed wait shows
+
+    `platctl explain CODE` says what a check looks at, why it matters and what to do.
+    ");
+    let document = Place::new().run(&["explain", "clock", "-o", "json"]).stdout;
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["code"], "clock");
+    assert_eq!(document["severities"], serde_json::json!(["warning"]));
 }
 
 /// One event a line, each with its time; the last says how it ended.
@@ -712,12 +860,13 @@ fn the_wizard_takes_its_proposals() {
 
     looking at here
     Seen in here
-      Kubernetes  v1.34.1
+      Kubernetes  v1.34.1 on Google Cloud
       nodes       1 usable of 1
       CPU         32.0 free of 32.0
       memory      64Gi free of 64Gi
       storage     standard (default)
-      addresses   no LoadBalancer: nothing seen that gives Services addresses
+      addresses   LoadBalancer: Google Cloud gives Services addresses, unless that
+                  is off
       there       nothing that the platform brings
 
     What would be installed

@@ -4,12 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![expect(clippy::print_stderr, reason = "a failed test says where the logs are")]
 
-#[path = "install/census.rs"]
+#[path = "support/census.rs"]
 mod census;
 #[path = "install/faults.rs"]
 mod faults;
 #[path = "install/interrupts.rs"]
 mod interrupts;
+#[allow(dead_code, reason = "tests/real.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
 #[path = "install/own_repository.rs"]
@@ -20,7 +21,7 @@ mod prepull;
 mod refusals;
 #[path = "install/repeated.rs"]
 mod repeated;
-#[path = "install/run.rs"]
+#[path = "support/run.rs"]
 mod run;
 #[path = "install/whole_way.rs"]
 mod whole_way;

@@ -18,7 +18,7 @@ use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
-use crate::plan::preflight::{self, Facts, Severity};
+use crate::plan::preflight::{self, Check, Facts, Severity};
 use crate::plan::profile::duration;
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
@@ -28,11 +28,12 @@ const LOOKING: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8> {
     let desired = desired(flags)?;
+    let skipped = super::preflight::skipped(&flags.skip)?;
     let (cluster, version) = connect(global).await?;
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
     let engine = engine(cluster.clone(), events, &desired.plan.profile.timeouts.stuck);
-    let done = install(&engine, &desired, flags, &version, ui).await;
+    let done = install(&engine, &desired, flags, &Looking { version: &version, skipped: &skipped }, ui).await;
     drop(engine);
     let _ = shown.await;
     done
@@ -69,7 +70,13 @@ fn desired(flags: &Install) -> Result<Desired> {
     Desired::of(&choice)
 }
 
-async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &str, ui: &Ui) -> Result<u8> {
+/// What is known and wanted of the checks.
+struct Looking<'a> {
+    version: &'a str,
+    skipped: &'a [&'static Check],
+}
+
+async fn install(engine: &Engine, desired: &Desired, flags: &Install, looking: &Looking<'_>, ui: &Ui) -> Result<u8> {
     let (cluster, plan) = (&engine.cluster, &desired.plan);
     let recorded = match cluster.load_inventory().await {
         // The checks below tell all the rights that are missing, not only the first.
@@ -80,7 +87,7 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
         engine.cancellable(engine.refresh_repository(&desired.plan.profile)).await?;
         return Ok(owned_by_argo(engine, desired, inventory));
     }
-    let facts = check(engine, plan, version).await?;
+    let facts = check(engine, plan, looking).await?;
     announce(engine, plan, "install");
     if flags.dry_run {
         return dry_run(engine, plan, recorded.as_ref()).await;
@@ -117,7 +124,7 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
 
 /// The nodes that take pods.
 fn usable(facts: &Facts) -> Vec<&str> {
-    facts.nodes.iter().filter(|node| node.ready && node.schedulable).map(|node| node.name.as_str()).collect()
+    facts.nodes.iter().filter(|node| node.is_usable()).map(|node| node.name.as_str()).collect()
 }
 
 /// What is done under the lock: the waves, unless all of them are there already, and the handoff.
@@ -138,18 +145,22 @@ async fn steps(
 }
 
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
-pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
+async fn check(engine: &Engine, plan: &Plan, looking: &Looking<'_>) -> Result<Facts> {
     let cluster = &engine.cluster;
     let deadline = Instant::now() + LOOKING;
     let facts = engine.cancellable(engine.persist("look at the cluster", deadline, || cluster.facts(plan))).await?;
     engine.events.send(Event::Connected {
         context: cluster.context.clone(),
         server: cluster.server.clone(),
-        version: version.to_owned(),
+        version: looking.version.to_owned(),
         nodes: facts.nodes.len(),
     });
-    let (blocking, warnings): (Vec<_>, Vec<_>) =
-        preflight::check(plan, &facts).into_iter().partition(|finding| finding.severity == Severity::Blocking);
+    for check in looking.skipped {
+        engine.events.send(Event::CheckSkipped { check: check.code.to_owned() });
+    }
+    let (blocking, warnings): (Vec<_>, Vec<_>) = preflight::check(plan, &facts, looking.skipped)
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Blocking);
     for warning in warnings {
         engine.events.send(Event::Warned { check: warning.check.to_owned(), title: warning.title, hint: warning.hint });
     }
@@ -161,7 +172,8 @@ pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result
     let error = error
         .unwrap_or_else(|| anyhow!("refused"))
         .context("the cluster is not ready for the platform; nothing was written");
-    Err(error).hint(first.hint.clone()).exit(code::REFUSED)
+    let hint = format!("{}; `platctl explain {}` says more", first.hint, first.check);
+    Err(error).hint(hint).exit(code::REFUSED)
 }
 
 pub(super) fn announce(engine: &Engine, plan: &Plan, action: &str) {

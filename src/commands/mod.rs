@@ -1,6 +1,7 @@
 //! One file a command: flags become inputs, the engine works, a summary is shown. Here the dispatch and what several of them share.
 
 mod diff;
+mod explain;
 mod export;
 mod images;
 mod install;
@@ -46,6 +47,7 @@ pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
         Command::Render(flags) => render::run(flags, ui),
         Command::Diff(flags) => diff::run(global, flags, ui).await,
         Command::Preflight(flags) => preflight::run(global, flags, ui).await,
+        Command::Explain(flags) => explain::run(flags, ui),
         Command::Profile(flags) => profile::run(&flags.action, ui),
         Command::Images(flags) => images::run(flags, ui),
         Command::Completions(flags) => {

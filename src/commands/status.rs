@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Desired, connect, engine, inventory};
 use crate::cli::{Global, Status};
-use crate::cluster::Cluster;
+use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::covers;
 use crate::engine::handoff::Application;
 use crate::engine::inventory::{Inventory, Phase};
@@ -18,6 +18,7 @@ use crate::failure::code;
 use crate::object::{Id, Object};
 use crate::plan::applicationset;
 use crate::plan::catalog::{Component, WAVES};
+use crate::plan::preflight::{Finding, check_standing};
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
 use crate::ui::table::table;
@@ -38,6 +39,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
     components: Vec<Row>,
+    /// What is wrong with the cluster itself. Looked for only while not all is ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -117,20 +121,31 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
         components.push(row(&planned.component, &planned.objects, &live, application.filter(|_| handed_over)));
     }
     let domain = &desired.plan.profile.domain;
+    let ready = matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready);
     Ok(Report {
         context: cluster.context.clone(),
         version: record.version.clone(),
         phase: record.phase,
         profile: desired.plan.profile.extends.clone(),
-        ready: matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready),
+        ready,
         repository: record.published.as_ref().map(|published| published.repository.clone()),
         revision: record.published.as_ref().map(|published| published.revision.clone()),
         components,
+        findings: if ready { Vec::new() } else { findings(cluster, &desired).await? },
         endpoints: routes(desired.plan.components().map(|planned| &planned.component), domain)
             .into_iter()
             .map(|line| Endpoint { name: line.label, url: line.value })
             .collect(),
     })
+}
+
+/// Whoever may not list nodes is told of the platform alone.
+async fn findings(cluster: &Cluster, desired: &Desired) -> Result<Vec<Finding>> {
+    match cluster.standing().await {
+        Ok((nodes, classes)) => Ok(check_standing(&desired.plan, nodes, classes)),
+        Err(problem) if problem.class == Class::Denied => Ok(Vec::new()),
+        Err(problem) => Err(anyhow!(problem)).context("look at the nodes"),
+    }
 }
 
 fn row(
@@ -206,6 +221,9 @@ fn in_words(report: &Report) -> String {
     let notes: Vec<String> = report.components.iter().flat_map(notes).collect();
     if !notes.is_empty() {
         text += &format!("\n{}\n", notes.join("\n"));
+    }
+    for Finding { check, title, hint, .. } in &report.findings {
+        text += &format!("\ncluster: {title} ({check})\n  hint: {hint}\n");
     }
     if !report.endpoints.is_empty() {
         text.push('\n');

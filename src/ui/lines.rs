@@ -78,6 +78,7 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
             format!("cluster: context {context}, {server}, Kubernetes {version}, {}", counted(*nodes, "node"))
         }
         Event::Warned { check, title, hint } => format!("warning: {title} ({check}): {hint}"),
+        Event::CheckSkipped { check } => format!("skipped: the check `{check}`"),
         Event::Planned { action, profile, waves } => {
             let objects: usize = waves.iter().map(|wave| wave.objects).sum();
             format!("{action}: profile {profile}, {}, {}", counted(waves.len(), "wave"), counted(objects, "object"))

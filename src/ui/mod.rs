@@ -2,6 +2,7 @@
 //! how it ended. Data goes to stdout, talk to stderr.
 
 mod lines;
+pub mod paragraph;
 mod progress;
 pub mod table;
 

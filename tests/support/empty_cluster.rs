@@ -16,6 +16,11 @@ pub(crate) struct EmptyCluster {
 impl EmptyCluster {
     /// With one node of that many cores.
     pub(crate) fn start(cores: u32) -> Self {
+        Self::start_at(cores, None)
+    }
+
+    /// The same, with what its answers say the time is.
+    pub(crate) fn start_at(cores: u32, date: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let writes = Arc::new(Mutex::new(Vec::new()));
@@ -23,7 +28,7 @@ impl EmptyCluster {
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let log = Arc::clone(&log);
-                thread::spawn(move || serve(connection, cores, &log));
+                thread::spawn(move || serve(connection, cores, date, &log));
             }
         });
         Self { port, writes }
@@ -50,7 +55,7 @@ pub(crate) fn kubeconfig(server: &str) -> String {
     config.to_string()
 }
 
-fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
+fn serve(mut connection: TcpStream, cores: u32, date: Option<&str>, log: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut request = String::new();
     reader.read_line(&mut request).unwrap();
@@ -67,8 +72,9 @@ fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
     let (method, path) = request.trim_end_matches(" HTTP/1.1\r\n").split_once(' ').unwrap();
+    let is_trial = path.contains("dryRun=All");
     let path = path.split('?').next().unwrap();
-    let is_question = method == "GET" || path.ends_with("/selfsubjectaccessreviews");
+    let is_question = method == "GET" || is_trial || path.ends_with("/selfsubjectaccessreviews");
     if !is_question {
         log.lock().unwrap().push(format!("{method} {path}"));
     }
@@ -78,8 +84,9 @@ fn serve(mut connection: TcpStream, cores: u32, log: &Mutex<Vec<String>>) {
     };
     let body = body.to_string();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    let date = date.map(|date| format!("\r\ndate: {date}")).unwrap_or_default();
     // A client that has gone away wants no answer.
-    let _ = write!(connection, "{head}\r\nconnection: close\r\n\r\n{body}");
+    let _ = write!(connection, "{head}{date}\r\nconnection: close\r\n\r\n{body}");
 }
 
 fn answer(path: &str, cores: u32) -> Option<Value> {
@@ -108,7 +115,8 @@ fn answer(path: &str, cores: u32) -> Option<Value> {
 fn node(cores: u32) -> Value {
     json!({
         "metadata": {"name": "one"},
-        "spec": {},
+        // A cloud that gives load balancers their addresses.
+        "spec": {"providerID": "gce://project/zone/one"},
         "status": {
             "allocatable": {"cpu": cores.to_string(), "memory": "64Gi"},
             "conditions": [{"type": "Ready", "status": "True"}],

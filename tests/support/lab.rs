@@ -17,7 +17,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A running lab. Dropped, it is down; when the test failed, its directory stays and is named.
 pub(crate) struct Lab {
-    directory: Option<TempDir>,
+    directory: PathBuf,
+    /// None when the lab was there before and stays.
+    own: Option<TempDir>,
     info: Value,
     /// One lab at a time, over all threads and processes: each takes most of a small machine.
     _turn: File,
@@ -30,15 +32,20 @@ impl Lab {
 
     /// With further flags of `lab up`.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::up(&[&["--pod-delay", "100ms"], flags].concat())
+    }
+
+    fn up(flags: &[&str]) -> Self {
         let turn = File::create(bin().join(".turn")).unwrap();
         turn.lock().unwrap();
-        let directory = tempfile::Builder::new().prefix("platctl-lab-").tempdir().unwrap();
+        let own = tempfile::Builder::new().prefix("platctl-lab-").tempdir().unwrap();
+        let directory = own.path().to_owned();
         let mut up = Command::new(bin().join("lab"));
-        up.arg("up").arg("--dir").arg(directory.path()).args(["--detach", "--pod-delay", "100ms"]).args(flags);
+        up.arg("up").arg("--dir").arg(&directory).arg("--detach").args(flags);
         let output = up.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let info = fs::read_to_string(directory.path().join("lab.json")).unwrap();
-        let lab = Self { directory: Some(directory), info: serde_json::from_str(&info).unwrap(), _turn: turn };
+        let info = info(&directory);
+        let lab = Self { directory, own: Some(own), info, _turn: turn };
         // Each namespace gets these from a controller that may not have come to the first ones yet.
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let path = format!("/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt");
@@ -47,8 +54,19 @@ impl Lab {
         lab
     }
 
+    /// This machine as the one node, which needs root.
+    pub(crate) fn start_real(images: &Path) -> Self {
+        Self::up(&["--node", "real", "--images", images.to_str().unwrap()])
+    }
+
+    /// A lab that is up already and stays up.
+    pub(crate) fn attach(directory: &Path) -> Self {
+        let turn = File::create(directory.join(".turn")).unwrap();
+        Self { directory: directory.to_owned(), own: None, info: info(directory), _turn: turn }
+    }
+
     pub(crate) fn directory(&self) -> &Path {
-        self.directory.as_ref().unwrap().path()
+        &self.directory
     }
 
     /// The kubeconfig through the fault proxy, which counts.
@@ -177,12 +195,16 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let Some(directory) = self.directory.take() else { return };
+        let Some(directory) = self.own.take() else { return };
         let _ = Command::new(bin().join("lab")).arg("down").arg("--dir").arg(directory.path()).output();
         if std::thread::panicking() {
             eprintln!("the lab's logs are kept in {}", directory.keep().join("logs").display());
         }
     }
+}
+
+fn info(directory: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(directory.join("lab.json")).unwrap()).unwrap()
 }
 
 /// Asks again and again until it is so; the last objection is the failure.

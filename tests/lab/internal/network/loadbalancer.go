@@ -18,8 +18,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// LoadBalancers gives Services of type LoadBalancer an address of TEST-NET-3,
-// which leads nowhere.
+// BalancerCIDR is TEST-NET-3.
+const BalancerCIDR = "203.0.113.0/24"
+
+// LoadBalancers gives Services of type LoadBalancer an address of BalancerCIDR. It
+// leads nowhere unless there is a kube-proxy, which makes it work on its node.
 type LoadBalancers struct {
 	client   kubernetes.Interface
 	services listers.ServiceLister

@@ -1,0 +1,59 @@
+//! The platform on a real node: containers, sidecars, `NetworkPolicies`, databases, logins. What an API server alone cannot show. Runs only with
+//! `PLATCTL_REAL=1`, since it needs root, makes this machine a Kubernetes node and builds container images for a quarter of an hour the first
+//! time. `PLATCTL_REAL_LAB=DIR` takes a lab that is up already, with the platform installed, and leaves it so. Arguments choose checks.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test harness prints")]
+
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/census.rs"]
+mod census;
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/lab.rs"]
+mod lab;
+#[path = "real/platform.rs"]
+mod platform;
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/run.rs"]
+mod run;
+#[path = "real/way_back.rs"]
+mod way_back;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use platform::Platform;
+
+type Check = (&'static str, fn(&Platform));
+
+/// In this order. What changes the platform for good comes late.
+const CHECKS: [Check; 2] = [
+    ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
+];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = CHECKS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
+    let chosen: Vec<&Check> = chosen.collect();
+    if std::env::var_os("PLATCTL_REAL").is_none() {
+        println!("\n!!! NOT RUN: {} checks of the platform on a real node: PLATCTL_REAL=1, as root", chosen.len());
+        println!("\ntest result: ok. 0 passed; 0 failed; {} ignored", chosen.len());
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} checks", chosen.len());
+    let mut failed = Vec::new();
+    // What cannot be brought up fails by itself: nothing else could be checked.
+    let platform = Platform::bring_up();
+    for (name, check) in &chosen {
+        let passed = catch_unwind(AssertUnwindSafe(|| check(&platform))).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        if !passed {
+            failed.push(name);
+        }
+    }
+    platform.take_down(failed.is_empty());
+    let result = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!("\ntest result: {result}. {} passed; {} failed; 0 ignored", chosen.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
