@@ -110,7 +110,7 @@ impl Cluster {
             }
             refusals.extend(refusal(namespace.id(), self.dry_apply(namespace).await));
         }
-        if let Some(pod) = preflight::probe(place) {
+        if let Some(pod) = preflight::probe(plan, place) {
             refusals.extend(refusal(pod.id(), self.dry_create(&pod).await));
         }
         Ok(refusals)

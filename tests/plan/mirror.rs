@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use platctl::embedded;
 use platctl::object::Object;
 use platctl::plan::images::{images, names, registry};
+use platctl::plan::preflight::probe;
 use platctl::plan::profile::{Base, Layers, Profile};
 use serde_json::json;
 
@@ -70,6 +71,9 @@ fn no_image_escapes_a_mirror_of_all() {
         let injector = platform.get("ConfigMap", "istio-system", "istio-sidecar-injector");
         let sidecar = document(injector, "values")["platctl"]["image"].clone();
         assert!(sidecar.as_str().unwrap().starts_with("mirror:5000/team/"), "{sidecar}");
+        // And the pod that asks the cluster's policies before anything is written.
+        let probe = probe(&platform.plan, "iam-system").unwrap();
+        assert!(probe.text("/spec/containers/0/image").unwrap().starts_with("mirror:5000/team/"), "{probe:?}");
     }
 }
 

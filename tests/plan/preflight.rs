@@ -437,7 +437,7 @@ fn admission() {
 fn what_is_tried() {
     let namespaces: Vec<&str> = preflight::privileged_namespaces(&dev().plan).map(Object::name).collect();
     assert_eq!(namespaces, crate::platform::MESHED);
-    let probe = preflight::probe("iam-system").unwrap();
+    let probe = preflight::probe(&dev().plan, "iam-system").unwrap();
     let context = probe.value().pointer("/spec/containers/0/securityContext").unwrap();
     assert_eq!(context["capabilities"]["add"], json!(["NET_ADMIN", "NET_RAW"]), "as the injector's init container");
 }
