@@ -51,9 +51,10 @@ fn line(format: ImageFormat, image: &Image) -> String {
         ImageFormat::Skopeo => format!("skopeo copy --all --preserve-digests docker://{from} docker://{to}"),
         ImageFormat::Crane => format!("crane copy {from} {to}"),
         ImageFormat::Digests => {
-            // Where the nodes would pull it from: behind an air gap nothing else can be asked.
+            // Where the nodes would pull it from: behind an air gap nothing else can be asked. Two commands, as `set -e` passes over a
+            // failure before `&&`.
             let place = without_digest(&image.image);
-            format!("digest=$(crane digest {place}) && echo \"  {}: $digest\"", without_digest(&image.upstream))
+            format!("digest=$(crane digest {place})\necho \"  {}: $digest\"", without_digest(&image.upstream))
         }
     }
 }
