@@ -94,7 +94,7 @@ pub enum Command {
 }
 
 /// What is to be installed and how.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Choice {
     /// A built-in profile (dev, prod) or a file
     #[arg(short, long, value_name = "NAME|FILE", default_value = "dev", help_heading = "Profile")]
@@ -108,6 +108,9 @@ pub struct Choice {
     /// The Git repository that Argo CD follows, instead of one in the cluster
     #[arg(long, value_name = "URL", help_heading = "Profile")]
     pub repo_url: Option<String>,
+    /// Pull the images from here: `mirror.example.org/team` for all, `docker.io=mirror.example.org/hub` for one registry's; may be repeated
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]", help_heading = "Profile")]
+    pub registry_mirror: Vec<String>,
 }
 
 /// The keys of `--answer` and of `--answers FILE`.
@@ -133,7 +136,8 @@ pub struct Init {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Install {
     #[command(flatten)]
     pub choice: Choice,
@@ -146,6 +150,9 @@ pub struct Install {
     /// Stop before Argo CD takes over
     #[arg(long)]
     pub no_handoff: bool,
+    /// Have the nodes pull the images of the later waves while the first ones wait
+    #[arg(long)]
+    pub prepull: bool,
     /// How long the whole installation may take, such as 30m [default: the profile's]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
@@ -212,7 +219,7 @@ pub struct Preflight {
 }
 
 /// Which checks of the cluster are left out.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Skip {
     /// Leave out a check; may be repeated, `platctl explain` lists the codes
     #[arg(long, value_name = "CODE")]
@@ -247,6 +254,24 @@ pub enum ProfileAction {
 pub struct Images {
     #[command(flatten)]
     pub choice: Choice,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ImageFormat::List)]
+    pub format: ImageFormat,
+    /// Where to copy the images to, written as for `--registry-mirror`, which is the default
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]")]
+    pub to: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One image a line, as the nodes pull it
+    List,
+    /// A shell script of `skopeo copy` that fills a mirror
+    Skopeo,
+    /// A shell script of `crane copy` that fills a mirror
+    Crane,
+    /// A shell script that asks the registries for the digests and prints them as `imageDigests`, for `--values`
+    Digests,
 }
 
 #[derive(Debug, Args)]

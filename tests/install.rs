@@ -17,6 +17,8 @@ mod interrupts;
 mod lab;
 #[path = "install/own_repository.rs"]
 mod own_repository;
+#[path = "install/prepull.rs"]
+mod prepull;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/repeated.rs"]

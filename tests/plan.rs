@@ -22,12 +22,16 @@ mod injected;
 mod logins;
 #[path = "plan/mesh.rs"]
 mod mesh;
+#[path = "plan/mirror.rs"]
+mod mirror;
 #[path = "plan/network.rs"]
 mod network;
 #[path = "plan/platform.rs"]
 mod platform;
 #[path = "plan/preflight.rs"]
 mod preflight;
+#[path = "plan/prepull.rs"]
+mod prepull;
 #[path = "plan/refusals.rs"]
 mod refusals;
 #[path = "plan/requirements.rs"]

@@ -38,6 +38,7 @@ use crate::event::Events;
 use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::catalog::Catalog;
+use crate::plan::images::Mirrors;
 use crate::plan::profile::{Base, Layers, Profile, duration};
 use crate::plan::{self, Plan};
 use crate::ui::Ui;
@@ -116,10 +117,24 @@ fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
         set.extend(["repository.mode=external".to_owned(), format!("repository.url={}", Value::from(url.as_str()))]);
         set.push("components.gitea.enabled=false".to_owned());
     }
+    set.extend(mirrors(&choice.registry_mirror)?);
     let is_file = choice.profile.contains(['/', '.']);
     let text = if is_file { read(&PathBuf::from(&choice.profile))? } else { String::new() };
     let base = if is_file { Base::File { name: &choice.profile, text: &text } } else { Base::Name(&choice.profile) };
     Profile::load(&Layers { built_in: &built_in, base, values: &values, set: &set }, catalog)
+}
+
+/// The keys that `--registry-mirror` stands for.
+fn mirrors(flags: &[String]) -> Result<Vec<String>> {
+    let mirrors = Mirrors::parse(flags)
+        .map_err(|error| anyhow!("--registry-mirror {error}"))
+        .hint("name the registry, and a path if the images are below one: `mirror.example.org:5000/platform`")
+        .exit(code::USAGE)?;
+    let all = mirrors.all.iter().map(|place| format!("imageRegistry={}", Value::from(place.as_str())));
+    let each = mirrors.each.iter().map(|(registry, place)| {
+        format!("imageRegistries.{}={}", registry.replace('.', "\\."), Value::from(place.as_str()))
+    });
+    Ok(all.chain(each).collect())
 }
 
 fn read(path: &Path) -> Result<String> {

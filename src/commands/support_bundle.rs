@@ -89,7 +89,7 @@ async fn recorded(cluster: &Cluster, problems: &mut Vec<String>) -> Result<(Opti
 }
 
 fn default() -> Result<Desired> {
-    Desired::of(&Choice { profile: "dev".to_owned(), values: Vec::new(), set: Vec::new(), repo_url: None })
+    Desired::of(&Choice { profile: "dev".to_owned(), ..Choice::default() })
 }
 
 /// What platctl itself knows and says.

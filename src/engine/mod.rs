@@ -6,6 +6,7 @@ pub mod handoff;
 pub mod inventory;
 pub mod lock;
 pub mod ownership;
+mod prepull;
 mod publish;
 pub mod removal;
 pub mod retry;
