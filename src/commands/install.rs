@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
 use crate::plan::preflight::{self, Check, Facts, Severity};
-use crate::plan::profile::duration;
+use crate::plan::profile::{TlsMode, duration};
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
 
@@ -305,7 +305,12 @@ fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> u
 
 fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
-    next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
+    let mut say = |label: &str, value: &str| next.push(Line { label: label.to_owned(), value: value.to_owned() });
+    say("logins", "platctl credentials --show");
+    if plan.profile.tls.mode == TlsMode::Generated {
+        say("trust its CA", "platctl trust");
+    }
+    say("next", "platctl status");
     if no_handoff {
         next.push(Line {
             label: "not handed over".to_owned(),
