@@ -11,6 +11,8 @@ mod census;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "real/hardening.rs"]
+mod hardening;
 #[path = "real/platform.rs"]
 mod platform;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
@@ -27,8 +29,9 @@ use platform::Platform;
 type Check = (&'static str, fn(&Platform));
 
 /// In this order. What changes the platform for good comes late.
-const CHECKS: [Check; 2] = [
+const CHECKS: [Check; 3] = [
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    ("hardening::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 
