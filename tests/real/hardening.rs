@@ -12,8 +12,14 @@ use serde_json::Value;
 use crate::platform::{Platform, items};
 
 /// The rules whose outcome can be seen on the node, named as in the exceptions of `component.yaml`.
-const RULES: [&str; 6] =
-    ["runAsNonRoot", "readOnlyRootFilesystem", "capabilities", "allowPrivilegeEscalation", "seccompProfile", "hostPath"];
+const RULES: [&str; 6] = [
+    "runAsNonRoot",
+    "readOnlyRootFilesystem",
+    "capabilities",
+    "allowPrivilegeEscalation",
+    "seccompProfile",
+    "hostPath",
+];
 
 /// Object, container and rule of an exception.
 type Excuse = (String, String, String);
@@ -33,7 +39,9 @@ pub(crate) fn processes_run_as_the_charts_say(platform: &Platform) {
         for list in ["initContainerStatuses", "containerStatuses"] {
             for status in items(&pod["status"][list]) {
                 let container = status["name"].as_str().unwrap();
-                let id = status["containerID"].as_str().unwrap_or_default().trim_start_matches("containerd://");
+                // One that still waits for its start has none.
+                let Some(id) = status["containerID"].as_str() else { continue };
+                let id = id.trim_start_matches("containerd://");
                 let problems = if status["state"]["running"].is_object() {
                     running += 1;
                     let processes = processes.get(id).map_or(&[][..], Vec::as_slice);
@@ -198,7 +206,8 @@ fn problems_of_start(specification: &Value) -> Vec<(&'static str, String)> {
             // More than the exception speaks of is none that it excuses.
             let excused = [["CAP_NET_ADMIN", "CAP_NET_RAW"].as_slice(), &["CAP_NET_RAW", "CAP_NET_ADMIN"]];
             let is_excused = excused.iter().any(|pair| *capabilities == serde_json::json!(pair));
-            problems.push((if is_excused { "capabilities" } else { "otherCapabilities" }, format!("{set} {capabilities}")));
+            problems
+                .push((if is_excused { "capabilities" } else { "otherCapabilities" }, format!("{set} {capabilities}")));
         }
     }
     if process["noNewPrivileges"] != true {
