@@ -8,9 +8,17 @@
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/census.rs"]
 mod census;
+#[path = "real/database.rs"]
+mod database;
+#[path = "real/gateway.rs"]
+mod gateway;
+#[path = "real/hardening.rs"]
+mod hardening;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "real/logs.rs"]
+mod logs;
 #[path = "real/platform.rs"]
 mod platform;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
@@ -27,8 +35,16 @@ use platform::Platform;
 type Check = (&'static str, fn(&Platform));
 
 /// In this order. What changes the platform for good comes late.
-const CHECKS: [Check; 2] = [
+const CHECKS: [Check; 10] = [
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    ("hardening::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
+    ("logs::a_line_of_a_pod_is_found", logs::a_line_of_a_pod_is_found),
+    ("logs::events_of_keycloak_are_found", logs::events_of_keycloak_are_found),
+    ("logs::records_of_postgresql_are_found", logs::records_of_postgresql_are_found),
+    ("database::two_replicas_follow_the_primary", database::two_replicas_follow_the_primary),
+    ("database::evictions_leave_a_primary_and_a_replica", database::evictions_leave_a_primary_and_a_replica),
+    ("database::a_lost_primary_loses_no_row", database::a_lost_primary_loses_no_row),
+    ("database::a_crashed_primary_loses_no_row", database::a_crashed_primary_loses_no_row),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 

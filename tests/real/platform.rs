@@ -52,6 +52,11 @@ impl Platform {
     }
 }
 
+/// The items of a list; none where it is missing.
+pub(crate) fn items(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
+}
+
 /// All images of the platform, built where something is missing.
 fn images() -> PathBuf {
     let target = bin().ancestors().nth(2).unwrap();
