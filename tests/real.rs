@@ -8,6 +8,10 @@
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/census.rs"]
 mod census;
+#[path = "real/gitops.rs"]
+mod gitops;
+#[path = "real/handed_over.rs"]
+mod handed_over;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
@@ -27,8 +31,22 @@ use platform::Platform;
 type Check = (&'static str, fn(&Platform));
 
 /// In this order. What changes the platform for good comes late.
-const CHECKS: [Check; 2] = [
+const CHECKS: [Check; 9] = [
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    // Before anything is killed on purpose.
+    ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
+    ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
+    ("gitops::a_pushed_value_is_applied", gitops::a_pushed_value_is_applied),
+    (
+        "gitops::a_new_chart_is_discovered_and_pruned_when_it_goes",
+        gitops::a_new_chart_is_discovered_and_pruned_when_it_goes,
+    ),
+    ("gitops::a_change_by_hand_is_put_back", gitops::a_change_by_hand_is_put_back),
+    ("gitops::a_field_deleted_in_git_goes", gitops::a_field_deleted_in_git_goes),
+    (
+        "gitops::a_broken_chart_is_tried_five_times_and_status_says_why",
+        gitops::a_broken_chart_is_tried_five_times_and_status_says_why,
+    ),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 
