@@ -78,7 +78,6 @@ fn say(args: &[&str]) -> String {
     Place::new().say(args)
 }
 
-#[expect(clippy::too_many_lines, reason = "it is all one text")]
 #[test]
 fn help() {
     assert_snapshot!(say(&["--help"]), @"

@@ -12,6 +12,10 @@ mod census;
 mod database;
 #[path = "real/gateway.rs"]
 mod gateway;
+#[path = "real/gitops.rs"]
+mod gitops;
+#[path = "real/handed_over.rs"]
+mod handed_over;
 #[path = "real/hardening.rs"]
 mod hardening;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
@@ -35,8 +39,22 @@ use platform::Platform;
 type Check = (&'static str, fn(&Platform));
 
 /// In this order. What changes the platform for good comes late.
-const CHECKS: [Check; 10] = [
+const CHECKS: &[Check] = &[
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    // Before anything is killed on purpose.
+    ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
+    ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
+    ("gitops::a_pushed_value_is_applied", gitops::a_pushed_value_is_applied),
+    (
+        "gitops::a_new_chart_is_discovered_and_pruned_when_it_goes",
+        gitops::a_new_chart_is_discovered_and_pruned_when_it_goes,
+    ),
+    ("gitops::a_change_by_hand_is_put_back", gitops::a_change_by_hand_is_put_back),
+    ("gitops::a_field_deleted_in_git_goes", gitops::a_field_deleted_in_git_goes),
+    (
+        "gitops::a_broken_chart_is_tried_five_times_and_status_says_why",
+        gitops::a_broken_chart_is_tried_five_times_and_status_says_why,
+    ),
     ("hardening::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
     ("logs::a_line_of_a_pod_is_found", logs::a_line_of_a_pod_is_found),
     ("logs::events_of_keycloak_are_found", logs::events_of_keycloak_are_found),

@@ -218,8 +218,13 @@ fn info(directory: &Path) -> Value {
 }
 
 /// Asks again and again until it is so; the last objection is the failure.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> T {
+    eventually_within(PATIENCE, what, ask)
+}
+
+/// `eventually` for what pauses by itself for longer.
+pub(crate) fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         match ask() {
             Ok(found) => return found,
