@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::lab::{Lab, PATIENCE, eventually, eventually_within};
 use crate::platform::Platform;
@@ -288,7 +289,7 @@ pub(crate) fn a_broken_chart_is_tried_five_times_and_status_says_why(platform: &
     let commit = clone.push("A Service that cannot be");
     clone.refresh();
     let start = Instant::now();
-    let operation = eventually_within(PATIENCE + all, "Argo CD to give up", || {
+    let operation = eventually_within(PATIENCE * 2 + all, "Argo CD to give up", || {
         let operation = application(lab, "namespaces").unwrap()["status"]["operationState"].clone();
         let is_this = operation["syncResult"]["revision"] == commit && operation["phase"] == "Failed";
         if is_this { Ok(operation) } else { Err(operation.to_string()) }
