@@ -11,11 +11,21 @@ mod census;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "real/mesh.rs"]
+mod mesh;
+#[path = "real/people.rs"]
+mod people;
 #[path = "real/platform.rs"]
 mod platform;
+#[path = "real/policies.rs"]
+mod policies;
+#[path = "real/probes.rs"]
+mod probes;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/run.rs"]
 mod run;
+#[path = "real/traces.rs"]
+mod traces;
 #[path = "real/way_back.rs"]
 mod way_back;
 
@@ -27,8 +37,23 @@ use platform::Platform;
 type Check = (&'static str, fn(&Platform));
 
 /// In this order. What changes the platform for good comes late.
-const CHECKS: [Check; 2] = [
+const CHECKS: [Check; 11] = [
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    ("people::the_gateway_speaks_tls_alone", people::the_gateway_speaks_tls_alone),
+    ("people::administrators_reach_argo_cd_and_grafana", people::administrators_reach_argo_cd_and_grafana),
+    ("people::users_log_in_and_outlive_keycloak", people::users_log_in_and_outlive_keycloak),
+    ("mesh::plaintext_is_refused_and_identities_are_served", mesh::plaintext_is_refused_and_identities_are_served),
+    (
+        "mesh::the_status_port_answers_the_operator_without_a_sidecar",
+        mesh::the_status_port_answers_the_operator_without_a_sidecar,
+    ),
+    ("mesh::certificates_are_istiods_and_last_a_day", mesh::certificates_are_istiods_and_last_a_day),
+    ("mesh::a_rotation_breaks_no_connection", mesh::a_rotation_breaks_no_connection),
+    ("policies::network_policies_refuse_who_has_no_business", policies::network_policies_refuse_who_has_no_business),
+    (
+        "policies::authorization_policies_refuse_other_identities",
+        policies::authorization_policies_refuse_other_identities,
+    ),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 
