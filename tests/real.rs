@@ -23,11 +23,21 @@ mod hardening;
 mod lab;
 #[path = "real/logs.rs"]
 mod logs;
+#[path = "real/mesh.rs"]
+mod mesh;
+#[path = "real/people.rs"]
+mod people;
 #[path = "real/platform.rs"]
 mod platform;
+#[path = "real/policies.rs"]
+mod policies;
+#[path = "real/probes.rs"]
+mod probes;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/run.rs"]
 mod run;
+#[path = "real/traces.rs"]
+mod traces;
 #[path = "real/way_back.rs"]
 mod way_back;
 
@@ -44,6 +54,21 @@ const CHECKS: &[Check] = &[
     // Before anything is killed on purpose.
     ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
     ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
+    ("people::the_gateway_speaks_tls_alone", people::the_gateway_speaks_tls_alone),
+    ("people::administrators_reach_argo_cd_and_grafana", people::administrators_reach_argo_cd_and_grafana),
+    ("people::users_log_in_and_outlive_keycloak", people::users_log_in_and_outlive_keycloak),
+    ("mesh::plaintext_is_refused_and_identities_are_served", mesh::plaintext_is_refused_and_identities_are_served),
+    (
+        "mesh::the_status_port_answers_the_operator_without_a_sidecar",
+        mesh::the_status_port_answers_the_operator_without_a_sidecar,
+    ),
+    ("mesh::certificates_are_istiods_and_last_a_day", mesh::certificates_are_istiods_and_last_a_day),
+    ("mesh::a_rotation_breaks_no_connection", mesh::a_rotation_breaks_no_connection),
+    ("policies::network_policies_refuse_who_has_no_business", policies::network_policies_refuse_who_has_no_business),
+    (
+        "policies::authorization_policies_refuse_other_identities",
+        policies::authorization_policies_refuse_other_identities,
+    ),
     ("gitops::a_pushed_value_is_applied", gitops::a_pushed_value_is_applied),
     (
         "gitops::a_new_chart_is_discovered_and_pruned_when_it_goes",

@@ -68,7 +68,13 @@ fn images() -> PathBuf {
         let words = String::from_utf8_lossy(&built.stderr);
         assert!(built.status.success(), "tests/lab/{} failed: {words}", script.join(" "));
     }
-    target.join("lab/images")
+    let images = target.join("lab/images");
+    let probe = images.join("probe.tar");
+    let mut command = Command::new("bash");
+    command.arg(source.join("real/probe/image.sh")).arg(probe).env("PLATCTL_TARGET", target);
+    let built = command.output().unwrap();
+    assert!(built.status.success(), "tests/lab/real/probe/image.sh failed: {}", String::from_utf8_lossy(&built.stderr));
+    images
 }
 
 /// Every wave, every Application, and the proof that the handoff changed nothing.
