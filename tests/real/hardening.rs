@@ -134,7 +134,8 @@ fn problems_of_process(process: &Path, stated_user: Option<u64>) -> Vec<(&'stati
     let Some(root) = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")) else { return Vec::new() };
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in {status}")).split_whitespace().collect::<Vec<_>>()
+        assert!(line.is_some(), "no {name} in {status}");
+        line.unwrap().split_whitespace().collect::<Vec<_>>()
     };
     let mut problems = Vec::new();
     // Real, effective, saved, and that of the file system.

@@ -71,7 +71,7 @@ pub(crate) fn the_status_port_answers_the_operator_without_a_sidecar(platform: &
     }
 }
 
-/// MESH-1, MESH-5: every proxy shows a certificate that istiod's authority signed for its ServiceAccount, for 24 hours.
+/// MESH-1, MESH-5: every proxy shows a certificate that istiod's authority signed for its `ServiceAccount`, for 24 hours.
 pub(crate) fn certificates_are_istiods_and_last_a_day(platform: &Platform) {
     let lab = &platform.lab;
     let probes = Probes::new(platform);
