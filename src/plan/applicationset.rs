@@ -101,7 +101,9 @@ fn application_set(profile: &Profile, template_patch: &str) -> Value {
                 "metadata": {
                     "name": "{{.name}}",
                     "labels": {COMPONENT_LABEL: "{{.name}}"},
-                    // Else Argo CD takes a default, which follows where Git no longer sets a field, for a webhook's doing and sees no difference.
+                    // Else Argo CD takes a default, which follows where Git no longer sets a field, for a webhook's doing and sees no
+                    // difference. The price: an object that changes while it is compared may be OutOfSync for a moment, until a sync
+                    // that changes nothing.
                     "annotations": {"argocd.argoproj.io/compare-options": "IncludeMutationWebhook=true"},
                 },
                 "spec": {
