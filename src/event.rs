@@ -52,6 +52,11 @@ pub enum Event {
         profile: String,
         waves: Vec<PlannedWave>,
     },
+    /// The nodes pull the images of the later waves already.
+    Prepulling {
+        images: usize,
+        nodes: usize,
+    },
     WaveStarted {
         wave: u8,
         name: String,

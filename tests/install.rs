@@ -6,6 +6,8 @@
 
 #[path = "support/census.rs"]
 mod census;
+#[path = "install/day_two.rs"]
+mod day_two;
 #[path = "install/faults.rs"]
 mod faults;
 #[path = "install/interrupts.rs"]
@@ -15,12 +17,16 @@ mod interrupts;
 mod lab;
 #[path = "install/own_repository.rs"]
 mod own_repository;
+#[path = "install/prepull.rs"]
+mod prepull;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/repeated.rs"]
 mod repeated;
 #[path = "support/run.rs"]
 mod run;
+#[path = "install/support_bundle.rs"]
+mod support_bundle;
 #[path = "install/whole_way.rs"]
 mod whole_way;
 

@@ -37,7 +37,7 @@ impl Cluster {
             self.server_version(),
             self.denied(plan),
             as_allowed(self.live(plan)),
-            as_allowed(self.present(plan.supplied_secrets())),
+            as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
         let (nodes, storage_classes, pods, services, injectors, refusals, clock_ahead) = futures::try_join!(
@@ -110,7 +110,7 @@ impl Cluster {
             }
             refusals.extend(refusal(namespace.id(), self.dry_apply(namespace).await));
         }
-        if let Some(pod) = preflight::probe(place) {
+        if let Some(pod) = preflight::probe(plan, place) {
             refusals.extend(refusal(pod.id(), self.dry_create(&pod).await));
         }
         Ok(refusals)

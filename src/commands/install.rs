@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
 use crate::plan::preflight::{self, Check, Facts, Severity};
-use crate::plan::profile::duration;
+use crate::plan::profile::{TlsMode, duration};
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
 
@@ -65,12 +65,7 @@ fn desired(flags: &Install) -> Result<Desired> {
     if let Some(total) = &flags.timeout {
         choice_set.push(format!("timeouts.total={total}"));
     }
-    let mut choice = crate::cli::Choice {
-        profile: flags.choice.profile.clone(),
-        values: flags.choice.values.clone(),
-        set: flags.choice.set.clone(),
-        repo_url: flags.choice.repo_url.clone(),
-    };
+    let mut choice = flags.choice.clone();
     choice.set.extend(choice_set);
     Desired::of(&choice)
 }
@@ -107,17 +102,29 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, looking: &
         unchanged(plan)
     } else {
         let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
+        let is_prepulling = flags.prepull && !converged;
         let work = steps(engine, desired, &mut record, converged, flags.no_handoff);
+        let prepull = async {
+            if is_prepulling {
+                engine.prepull(plan, &usable(&facts)).await;
+            }
+        };
         let bounded = async {
-            tokio::time::timeout(total, work)
-                .await
-                .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
+            let done = tokio::time::timeout(total, async { futures::join!(work, prepull).0 }).await;
+            // However it ended. An earlier run may have been killed before it came to this.
+            engine.end_prepull(is_prepulling).await;
+            done.map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
                 .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")?
         };
         engine.locked(&holder("install"), bounded).await?
     };
     finish(engine, plan, totals, flags.no_handoff);
     Ok(0)
+}
+
+/// The nodes that take pods.
+fn usable(facts: &Facts) -> Vec<&str> {
+    facts.nodes.iter().filter(|node| node.is_usable()).map(|node| node.name.as_str()).collect()
 }
 
 /// What is done under the lock: the waves, unless all of them are there already, and the handoff.
@@ -298,7 +305,12 @@ fn owned_by_argo(engine: &Engine, desired: &Desired, inventory: &Inventory) -> u
 
 fn finish(engine: &Engine, plan: &Plan, totals: Totals, no_handoff: bool) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
-    next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
+    let mut say = |label: &str, value: &str| next.push(Line { label: label.to_owned(), value: value.to_owned() });
+    say("logins", "platctl credentials --show");
+    if plan.profile.tls.mode == TlsMode::Generated {
+        say("trust its CA", "platctl trust");
+    }
+    say("next", "platctl status");
     if no_handoff {
         next.push(Line {
             label: "not handed over".to_owned(),

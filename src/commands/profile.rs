@@ -28,7 +28,7 @@ pub(super) fn run(action: &ProfileAction, ui: &Ui) -> Result<u8> {
                 ui.result(&Document::parse(name, text)?.value, text)?;
                 return Ok(0);
             }
-            let choice = Choice { profile: name.clone(), values: Vec::new(), set: Vec::new(), repo_url: None };
+            let choice = Choice { profile: name.clone(), ..Choice::default() };
             let profile = load_profile(&choice, &embedded::catalog()?)?;
             ui.result(&profile, &yaml(&serde_json::to_value(&profile)?))?;
         }

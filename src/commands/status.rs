@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The document of `-o json|yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub(super) struct Report {
     context: String,
     version: String,
     phase: Phase,
@@ -99,7 +99,7 @@ pub(super) async fn run(global: &Global, flags: &Status, ui: &Ui) -> Result<u8> 
     }
 }
 
-async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
+pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     let desired = Desired::recorded(record)?;
     let live: BTreeMap<Id, Option<Object>> = stream::iter(desired.plan.objects().map(|(_, object)| object.id()))
         .map(|id| async move {

@@ -17,11 +17,20 @@ use crate::event::Event;
 use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::applicationset::{IN_CLUSTER_NAME, IN_CLUSTER_OWNER};
+use crate::plan::reach::Target;
 use crate::plan::tree::Tree;
 
 const NAMESPACE: &str = "gitea";
-const SELECTOR: &str = "app.kubernetes.io/name=gitea";
-const PORT: u16 = 3000;
+
+/// The Git server's pod.
+pub(super) fn git_server() -> Target {
+    Target {
+        component: "gitea".to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        selector: "app.kubernetes.io/name=gitea".to_owned(),
+        port: 3000,
+    }
+}
 
 /// Who may read and write the repository.
 pub(super) struct Credentials {
@@ -68,8 +77,7 @@ impl Engine {
         tree: &Tree,
         credentials: &Credentials,
     ) -> Result<(String, usize), Problem> {
-        let mut git =
-            self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await?;
+        let mut git = self.cluster.gitea(&git_server(), &credentials.username, &credentials.password).await?;
         git.ensure(repository).await?;
         let there = git.files(repository).await?;
         let changes = changes(tree, &there, &plan.known);

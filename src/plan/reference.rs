@@ -20,7 +20,7 @@ const fn key(path: &'static str, words: &'static str) -> Key {
 }
 
 /// The profile's own keys, in the order in which people read them. `components` is told by the charts.
-pub const KEYS: [Key; 20] = [
+pub const KEYS: [Key; 22] = [
     key(
         "extends",
         "The built-in profile that the file stands on; what it does not say is as there. Without it: `dev`.",
@@ -40,7 +40,18 @@ pub const KEYS: [Key; 20] = [
         "`generated`: platctl makes each Secret once. `external`: you, or an operator of yours, supply them.",
     ),
     key("storageClass", "The StorageClass of all claims. Empty: the cluster's default."),
-    key("imageRegistry", "Replaces the registry of every image. Empty: each image's own."),
+    key(
+        "imageRegistry",
+        "Replaces the registry of every image: `mirror.example.org` or `mirror.example.org/team`. Empty: each image's own.",
+    ),
+    key(
+        "imageRegistries",
+        "Replaces single registries, before `imageRegistry`: `docker.io: mirror.example.org/dockerhub`.",
+    ),
+    key(
+        "imageDigests",
+        "Pins images by digest: `docker.io/grafana/loki:3.7.8: sha256:…`. `platctl images --format digests` makes the list.",
+    ),
     key(
         "imagePullSecrets",
         "Secrets to pull images with, as `[{name: x}]`; they must be in each namespace of the platform.",
@@ -183,6 +194,9 @@ fn component(catalog: &Catalog, name: &str, words: &BTreeMap<String, String>) ->
 /// A key of the profile itself and all below it.
 fn own(path: &str, shape: &Value) -> Value {
     let mut schema = match shape {
+        Value::Object(inner) if inner.is_empty() => {
+            json!({"type": "object", "additionalProperties": {"type": "string"}})
+        }
         Value::Object(inner) => {
             let properties: Map<String, Value> =
                 inner.iter().map(|(name, inner)| (name.clone(), own(&format!("{path}.{name}"), inner))).collect();
@@ -191,7 +205,9 @@ fn own(path: &str, shape: &Value) -> Value {
         Value::Array(_) if path == "apiServerPorts" => {
             json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}})
         }
-        Value::Array(_) => json!({"type": "array", "items": {"type": "object"}}),
+        Value::Array(_) => json!({"type": "array", "items": {
+            "type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false,
+        }}),
         _ => json!({"type": "string"}),
     };
     if path == "domain" {

@@ -83,6 +83,9 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
             let objects: usize = waves.iter().map(|wave| wave.objects).sum();
             format!("{action}: profile {profile}, {}, {}", counted(waves.len(), "wave"), counted(objects, "object"))
         }
+        Event::Prepulling { images, nodes } => {
+            format!("pulling {} ahead on {}", counted(*images, "image"), counted(*nodes, "node"))
+        }
         Event::WaveStarted { wave, name } => format!("wave {wave} ({name}): started"),
         Event::ComponentStarted { component, objects } => {
             format!("  {component}: applying {}", counted(*objects, "object"))

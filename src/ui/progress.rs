@@ -129,6 +129,7 @@ impl Renderer for Progress {
             }
             Event::Connected { .. }
             | Event::Warned { .. }
+            | Event::Prepulling { .. }
             | Event::CheckSkipped { .. }
             | Event::SecretGenerated { .. }
             | Event::Retrying { .. }

@@ -16,7 +16,7 @@ import (
 )
 
 const usage = `usage:
-  lab up --dir DIR [--detach] [--nodes 3] [--pod-delay 300ms] [--components all|none|LIST] [--bin DIR]
+  lab up --dir DIR [--detach] [--nodes 3] [--pod-delay 300ms] [--pull-delay 0s] [--components all|none|LIST] [--bin DIR]
          [--kubernetes-version-string vX.Y.Z]
   lab up --dir DIR --node real [--images DIR] [--detach] [--bin DIR] [--kubernetes-version-string vX.Y.Z]
   lab down --dir DIR

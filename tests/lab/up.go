@@ -38,6 +38,7 @@ func parseUp(args []string) (options daemon.Options, detach bool, err error) {
 	flags.BoolVar(&detach, "detach", false, "return when the lab is ready")
 	flags.IntVar(&options.Nodes, "nodes", 3, "simulated nodes")
 	flags.DurationVar(&options.PodDelay, "pod-delay", 300*time.Millisecond, "how long a pod takes to start")
+	flags.DurationVar(&options.PullDelay, "pull-delay", 0, "how long a node takes to pull an image, each once and one at a time")
 	components := flags.String("components", "all", "real programs to run: all, none or a list of "+strings.Join(daemon.Components(), ","))
 	flags.StringVar(&options.BinDir, "bin", "", "directory of the real programs (default: beside lab)")
 	nodeKind := flags.String("node", "simulated", "simulated, or real: this machine is the node (needs root)")

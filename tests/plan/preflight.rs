@@ -437,7 +437,7 @@ fn admission() {
 fn what_is_tried() {
     let namespaces: Vec<&str> = preflight::privileged_namespaces(&dev().plan).map(Object::name).collect();
     assert_eq!(namespaces, crate::platform::MESHED);
-    let probe = preflight::probe("iam-system").unwrap();
+    let probe = preflight::probe(&dev().plan, "iam-system").unwrap();
     let context = probe.value().pointer("/spec/containers/0/securityContext").unwrap();
     assert_eq!(context["capabilities"]["add"], json!(["NET_ADMIN", "NET_RAW"]), "as the injector's init container");
 }
@@ -664,4 +664,24 @@ fn the_document_says_what_the_checks_say() {
     }
     let written = fs::read_to_string(&path).unwrap();
     assert!(written == document(), "docs/checks.md is not what the checks say: `just golden` writes it");
+}
+
+/// A pod without one is made all the same and pulls as nobody, so that only the registry would tell.
+#[test]
+fn pull_secrets() {
+    let set = ["imagePullSecrets=[{name: regcred}]".to_owned()];
+    let platform = Platform::load("dev", &set);
+    insta::assert_snapshot!(findings(&platform, |_| {}), @"
+    warns: the pull Secret `regcred` is not there in argocd, cnpg-system, gitea, iam-system, istio-ingress, istio-system, observability (pull-secrets)
+      hint: make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry regcred -n NAMESPACE …`
+    ");
+    let some = |facts: &mut Facts| {
+        let is_there = |id: &Id| id.namespace.as_deref() != Some("observability");
+        facts.secrets = platform.plan.pull_secrets().into_iter().filter(is_there).collect();
+    };
+    insta::assert_snapshot!(findings(&platform, some), @"
+    warns: the pull Secret `regcred` is not there in observability (pull-secrets)
+      hint: make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry regcred -n NAMESPACE …`
+    ");
+    assert_eq!(findings(&platform, |facts| facts.secrets = platform.plan.pull_secrets().into_iter().collect()), "");
 }

@@ -52,6 +52,11 @@ impl Platform {
     }
 }
 
+/// The items of a list; none where it is missing.
+pub(crate) fn items(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
+}
+
 /// All images of the platform, built where something is missing.
 fn images() -> PathBuf {
     let target = bin().ancestors().nth(2).unwrap();
@@ -63,7 +68,13 @@ fn images() -> PathBuf {
         let words = String::from_utf8_lossy(&built.stderr);
         assert!(built.status.success(), "tests/lab/{} failed: {words}", script.join(" "));
     }
-    target.join("lab/images")
+    let images = target.join("lab/images");
+    let probe = images.join("probe.tar");
+    let mut command = Command::new("bash");
+    command.arg(source.join("real/probe/image.sh")).arg(probe).env("PLATCTL_TARGET", target);
+    let built = command.output().unwrap();
+    assert!(built.status.success(), "tests/lab/real/probe/image.sh failed: {}", String::from_utf8_lossy(&built.stderr));
+    images
 }
 
 /// Every wave, every Application, and the proof that the handoff changed nothing.

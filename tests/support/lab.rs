@@ -1,6 +1,7 @@
 //! The lab for tests: a real control plane with simulated nodes (`tests/lab`), started in a directory of its own and gone with its owner.
 //! Here are its life, its admin API and `kubectl` around the fault proxy; how platctl is run against it is `install/run.rs`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -181,6 +184,13 @@ impl Lab {
         self.get(path).map(|list| list["items"].as_array().unwrap().clone()).unwrap_or_default()
     }
 
+    /// The keys of a Secret, decoded.
+    pub(crate) fn secret(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+        let secret = self.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).unwrap();
+        let text = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap();
+        secret["data"].as_object().unwrap().iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    }
+
     /// A kubeconfig through the fault proxy with what `change` makes of it.
     pub(crate) fn kubeconfig_with(&self, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
         let through = self.kubeconfig();
@@ -208,8 +218,13 @@ fn info(directory: &Path) -> Value {
 }
 
 /// Asks again and again until it is so; the last objection is the failure.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> T {
+    eventually_within(PATIENCE, what, ask)
+}
+
+/// `eventually` for what pauses by itself for longer.
+pub(crate) fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         match ask() {
             Ok(found) => return found,

@@ -3,7 +3,7 @@
 use super::Severity::{Blocking, Warning};
 use super::{Check, capacity, cluster, conflicts, network, outside, pods, storage};
 
-pub static CHECKS: [Check; 17] = [
+pub static CHECKS: [Check; 18] = [
     Check {
         code: "api-version",
         severities: &[Blocking, Warning],
@@ -191,6 +191,19 @@ pub static CHECKS: [Check; 17] = [
                generate them: `--set secrets=generated`.",
         always: None,
         judge: outside::secrets,
+    },
+    Check {
+        code: "pull-secrets",
+        severities: &[Warning],
+        title: "The Secrets that images are pulled with are there",
+        looks_at: "Each Secret of `imagePullSecrets` in each namespace that has pods. Only whether it exists; neither its content nor what a \
+                   registry makes of it.",
+        matters: "A pod that names a pull Secret which is not there is made all the same, and its images are pulled without it: only the \
+                  registry's refusal tells.",
+        mend: "Create the namespaces and the Secret in each of them: `kubectl create secret docker-registry NAME -n NAMESPACE …`. Where nodes \
+               have the credentials themselves, leave `imagePullSecrets` empty.",
+        always: None,
+        judge: outside::pull_secrets,
     },
     Check {
         code: "repository",

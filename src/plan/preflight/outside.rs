@@ -1,5 +1,7 @@
 //! What comes from outside the cluster: Secrets to be supplied, the Git repository, the time.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Facts, Judged, blocking, warning};
 use crate::object::Id;
 use crate::plan::Plan;
@@ -26,6 +28,22 @@ pub(super) fn secrets(plan: &Plan, facts: &Facts) -> Vec<Judged> {
     }
     let title = format!("these Secrets are to be supplied and are not there yet: {}", missing.join(", "));
     vec![warning(title, "the installation waits for each where it is needed")]
+}
+
+/// Without one of its pull Secrets a pod is made all the same, and pulls as nobody.
+pub(super) fn pull_secrets(plan: &Plan, facts: &Facts) -> Vec<Judged> {
+    let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for id in plan.pull_secrets().into_iter().filter(|id| !facts.secrets.contains(id)) {
+        missing.entry(id.name).or_default().extend(id.namespace);
+    }
+    let finding = |(name, namespaces): (String, Vec<String>)| {
+        let title = format!("the pull Secret `{name}` is not there in {}", namespaces.join(", "));
+        let hint = format!(
+            "make it in each: `kubectl create namespace NAMESPACE`, `kubectl create secret docker-registry {name} -n NAMESPACE …`"
+        );
+        warning(title, &hint)
+    };
+    missing.into_iter().map(finding).collect()
 }
 
 pub(super) fn repository(plan: &Plan, _: &Facts) -> Vec<Judged> {
@@ -95,7 +113,29 @@ pub(super) fn clock(_: &Plan, facts: &Facts) -> Vec<Judged> {
     vec![warning(title, "set the one that is wrong, by NTP: certificates are made here and read there")]
 }
 
+/// Where an object of this kind describes its pods; a CNPG Cluster does it in fields of its own of the same names.
+fn pod_spec(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => Some("/spec/template/spec"),
+        "CronJob" => Some("/spec/jobTemplate/spec/template/spec"),
+        "Pod" | "Cluster" => Some("/spec"),
+        _ => None,
+    }
+}
+
 impl Plan {
+    /// The Secrets that the pods of the plan are pulled with, in the namespaces of the pods.
+    pub fn pull_secrets(&self) -> BTreeSet<Id> {
+        let mut ids = BTreeSet::new();
+        for (_, object) in self.objects() {
+            let Some(place) = pod_spec(object.kind()) else { continue };
+            let list = object.items(&format!("{place}/imagePullSecrets"));
+            let names = list.iter().filter_map(|one| one["name"].as_str());
+            ids.extend(names.map(|name| Id::new("v1", "Secret", object.namespace(), name)));
+        }
+        ids
+    }
+
     /// Secrets that nobody generates: all of them with external secrets, or the gateway's certificate.
     pub fn supplied_secrets(&self) -> Vec<Id> {
         let mut ids = Vec::new();

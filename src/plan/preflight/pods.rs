@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Facts, Judged, blocking, warning};
 use crate::object::{Id, Object};
-use crate::plan::Plan;
+use crate::plan::{Plan, images};
 
 const LEVEL: &str = "pod-security.kubernetes.io/enforce";
 
@@ -23,12 +23,14 @@ pub fn privileged_namespaces(plan: &Plan) -> impl Iterator<Item = &Object> {
 }
 
 /// A pod with what the mesh's init container needs, for a dry run. Our own injector lets it be.
-pub fn probe(namespace: &str) -> Option<Object> {
+pub fn probe(plan: &Plan, namespace: &str) -> Option<Object> {
+    // An image that the platform pulls, mirror included: policies of the cluster may know registries.
+    let image = images::names(plan).into_iter().next()?;
     Object::new(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "platctl-preflight", "namespace": namespace, "labels": {"sidecar.istio.io/inject": "false"}},
         "spec": {"restartPolicy": "Never", "automountServiceAccountToken": false, "containers": [{
-            "name": "probe", "image": "registry.k8s.io/pause:3.10",
+            "name": "probe", "image": image,
             "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}},
             "securityContext": {
                 "runAsUser": 0, "runAsNonRoot": false, "allowPrivilegeEscalation": false,

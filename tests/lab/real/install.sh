@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a real node needs of Debian: containerd, runc, the CNI plugins and the packet filter's programs. Nothing
-# is started; `lab up --node real` runs containerd itself, beside one that may be running.
+# Installs what a real node needs of Debian: containerd, runc, the CNI plugins and the packet filter's programs, and curl,
+# by which the tests of the platform go through its gateway as a person does. Nothing is started; `lab up --node real`
+# runs containerd itself, beside one that may be running.
 set -euo pipefail
 
-packages=(containerd runc containernetworking-plugins nftables iptables iproute2 util-linux)
+packages=(containerd runc containernetworking-plugins nftables iptables iproute2 util-linux curl)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -79,21 +79,11 @@ up() {
 "$here/install.sh"
 "$here/../build.sh" lab kubectl pause coredns
 trap finish EXIT
-# By Go itself, since it is of no use but here.
-(cd "$here/.." && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$scratch/probe" ./real/probe)
 export PATH=$target/lab/bin:$PATH KUBECONFIG=$directory/kubeconfig
 
-# The image has this machine's iptables with all that it loads.
 mkdir "$scratch/images"
-files=("/probe=$scratch/probe" /usr/sbin/iptables="$(command -v iptables)")
-modules=$(dirname "$(find /usr/lib -name libxt_REDIRECT.so -o -name libxt_tcp.so | head -1)")
-for file in "$modules"/*.so; do
-    files+=("$file=$file")
-done
-while read -r library; do
-    files+=("$library=$library")
-done < <(ldd "$(command -v iptables)" "$modules"/*.so | grep -o '/[^ :]*\.so\.[0-9]*' | sort -u)
-"$lab" image --reference lab.platctl.dev/probe:1 --output "$scratch/images/probe.tar" --entrypoint /probe "${files[@]}"
+"$here/probe/image.sh" "$scratch/images/probe.tar"
+mv "$scratch/images/probe" "$scratch/probe"
 
 "$lab" down --dir "$directory"
 traces >"$scratch/before"

@@ -36,6 +36,7 @@ type Options struct {
 	Dir        string
 	Nodes      int
 	PodDelay   time.Duration
+	PullDelay  time.Duration
 	Components []string
 	BinDir     string
 	// Version is what /version claims through the fault proxy; empty for the truth.
@@ -171,7 +172,7 @@ func (l *lab) up(ctx context.Context) (info Info, err error) {
 	}
 	nodes := node.Names(l.options.Nodes)
 	pods := node.NewPods(client, factory, l.addresses, nodes, recorder(ctx, client))
-	pods.Delay, pods.Backings = l.options.PodDelay, l.manager
+	pods.Delay, pods.Images.Delay, pods.Backings = l.options.PodDelay, l.options.PullDelay, l.manager
 	l.manager.Look = pods.Look
 	balancers := network.NewLoadBalancers(client, factory)
 	volumes := storage.Volumes{Client: client}

@@ -1,5 +1,6 @@
-// Probe is the one program in the image of try.sh: what its pods do, and what is
-// asked of them from outside.
+// Probe is the one program in the image lab.platctl.dev/probe, for try.sh and
+// tests/real.rs: what its pods do, and what is asked of them from outside. What a
+// pod sees of the network is in network.go.
 package main
 
 import (
@@ -36,6 +37,13 @@ var commands = map[string]struct {
 	"read":        {"FILE", func(a []string) error { return read(a[0]) }},
 	"count":       {"PATTERN", func(a []string) error { return count(a[0]) }},
 	"hardened":    {"", func([]string) error { return hardened() }},
+
+	"reach":     {"ADDRESS...", reach},
+	"say":       {"ADDRESS TEXT", func(a []string) error { return say(a[0], a[1]) }},
+	"status":    {"METHOD URL", func(a []string) error { return status(a[0], a[1]) }},
+	"handshake": {"ADDRESS ROOTS", func(a []string) error { return handshake(a[0], a[1]) }},
+	"echo":      {"ADDRESS", func(a []string) error { return echo(a[0]) }},
+	"converse":  {"ADDRESS", func(a []string) error { return converse(a[0]) }},
 }
 
 func main() {
@@ -44,7 +52,7 @@ func main() {
 		name = os.Args[1]
 	}
 	command, known := commands[name]
-	if !known || len(os.Args)-2 != len(strings.Fields(command.arguments)) {
+	if !known || !fits(len(os.Args)-2, command.arguments) {
 		for name, command := range commands {
 			fmt.Fprintln(os.Stderr, "usage: probe", name, command.arguments)
 		}
@@ -54,6 +62,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
 	}
+}
+
+// fits says whether there are as many arguments as told; dots stand for more of the last one.
+func fits(given int, arguments string) bool {
+	wanted := len(strings.Fields(arguments))
+	return given == wanted || given > wanted && strings.HasSuffix(arguments, "...")
 }
 
 func serve(address, text string) error {
