@@ -1126,8 +1126,14 @@ fn man_pages() {
     let commands = commands.lines().map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help");
     let mut expected: Vec<String> = commands.map(|name| format!("platctl-{name}.1")).collect();
     expected.extend(
-        ["platctl.1", "platctl-credentials-rotate.1", "platctl-profile-list.1", "platctl-profile-show.1"]
-            .map(str::to_owned),
+        [
+            "platctl.1",
+            "platctl-credentials-rotate.1",
+            "platctl-profile-list.1",
+            "platctl-profile-schema.1",
+            "platctl-profile-show.1",
+        ]
+        .map(str::to_owned),
     );
     expected.sort();
     assert_eq!(pages, expected);
