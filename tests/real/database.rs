@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -90,29 +89,32 @@ fn lose_primary(platform: &Platform, lose: impl FnOnce(&str)) -> (String, String
     let table = "public.real_acknowledged";
     query(platform, &before, "postgres", &format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (n bigint)"))
         .unwrap();
-    let (lost, keycloak) = (uid(platform, &before), keycloak(platform));
+    let (instance, keycloak) = (containers(platform, &before), keycloak(platform));
     let auth = Host::of(platform, "auth");
 
     let writer = Writer::start(platform, &before, table);
     let mut acknowledged = writer.wait_for(500);
     let start = Instant::now();
     lose(&before);
-    acknowledged.extend(writer.rest());
-    println!("{} rows were acknowledged", acknowledged.len());
-
-    // In this order: Keycloak is asked at once, while the old primary may still be away.
-    eventually("Keycloak to answer again", || administrator_token(platform, &auth));
-    println!("Keycloak logs people in again after {:.1} s", start.elapsed().as_secs_f32());
-    let after = eventually("all instances to be back", || {
-        // Whole, but not because nothing has been noticed yet.
-        let instance = platform.lab.get(&format!("{PODS}/{before}")).ok_or("it has no pod")?;
-        let restarts =
-            items(&instance["status"]["containerStatuses"]).iter().map(|status| status["restartCount"].as_u64());
-        let is_new = instance["metadata"]["uid"] != lost.as_str() || restarts.flatten().sum::<u64>() > 0;
-        let primary = primary(platform)?;
-        if is_new || primary != before { Ok(primary) } else { Err(format!("{before} is still as it was")) }
+    // Not when its pod is gone from the API, which may be before its processes are.
+    eventually("the loss to be noticed", || {
+        let primary = platform.lab.get(CLUSTER).unwrap()["status"]["currentPrimary"].take();
+        let now = containers(platform, &before);
+        let is_lost = primary != before.as_str() || now.is_some() && now != instance;
+        is_lost.then_some(()).ok_or_else(|| format!("{primary} is the primary, {now:?}"))
     });
+    acknowledged.extend(writer.stop());
+    println!(
+        "{} rows were confirmed; the loss is noticed after {:.1} s",
+        acknowledged.len(),
+        start.elapsed().as_secs_f32()
+    );
+
+    eventually("Keycloak to log people in", || administrator_token(platform, &auth));
+    println!("Keycloak logs people in after {:.1} s", start.elapsed().as_secs_f32());
+    let after = eventually("all instances to be back", || primary(platform));
     println!("all three instances are back after {:.1} s", start.elapsed().as_secs_f32());
+    eventually("Keycloak to log people in still", || administrator_token(platform, &auth));
 
     let stored = query(platform, &after, "postgres", &format!("SELECT n FROM {table}")).unwrap();
     let stored: BTreeSet<u64> = stored.lines().map(|line| line.parse().unwrap()).collect();
@@ -174,12 +176,19 @@ fn uid(platform: &Platform, pod: &str) -> String {
     platform.lab.get(&format!("{PODS}/{pod}")).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
+/// The pod of an instance and how often its containers were restarted.
+fn containers(platform: &Platform, instance: &str) -> Option<(Value, u64)> {
+    platform.lab.get(&format!("{PODS}/{instance}")).map(|pod| (pod["metadata"]["uid"].clone(), restarts(&pod)))
+}
+
+fn restarts(pod: &Value) -> u64 {
+    let statuses = items(&pod["status"]["containerStatuses"]).iter();
+    statuses.filter_map(|status| status["restartCount"].as_u64()).sum()
+}
+
 /// Keycloak's pods and how often their containers were restarted.
 fn keycloak(platform: &Platform) -> Vec<(Value, u64)> {
     let pods = platform.lab.list(&format!("{PODS}?labelSelector=app.kubernetes.io%2Fname%3Dkeycloak"));
-    let restarts = |pod: &Value| {
-        items(&pod["status"]["containerStatuses"]).iter().filter_map(|own| own["restartCount"].as_u64()).sum()
-    };
     pods.iter().map(|pod| (pod["metadata"]["uid"].clone(), restarts(pod))).collect()
 }
 
@@ -233,16 +242,10 @@ impl Writer {
         (0..count).map(|_| self.acknowledged.recv_timeout(PATIENCE).unwrap()).collect()
     }
 
-    /// All until the end.
-    fn rest(&self) -> Vec<u64> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut rest = Vec::new();
-        // A connection that is dead without a word confirms nothing either.
-        while let Ok(n) = self.acknowledged.recv_timeout(Duration::from_secs(30)) {
-            assert!(Instant::now() < deadline, "the primary is lost and goes on writing");
-            rest.push(n);
-        }
-        rest
+    /// Ends it: a connection may be dead without a word. All that was confirmed since.
+    fn stop(mut self) -> Vec<u64> {
+        self.psql.kill().unwrap();
+        self.acknowledged.iter().collect()
     }
 }
 
