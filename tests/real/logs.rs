@@ -14,9 +14,9 @@ const NAMESPACE: &str = "real-logs";
 pub(crate) fn a_line_of_a_pod_is_found(platform: &Platform) {
     let lab = &platform.lab;
     let _ = lab.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found"]);
-    let gitea = lab.list("/api/v1/namespaces/gitea/pods");
+    let gitea = lab.get("/apis/apps/v1/namespaces/gitea/deployments/gitea").unwrap();
     // Any image with a shell will do.
-    let image = gitea[0]["spec"]["containers"][0]["image"].as_str().unwrap();
+    let image = gitea["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
     let word = word();
     lab.create(&format!(
         "
