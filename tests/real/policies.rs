@@ -127,7 +127,9 @@ pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
         assert!(dropped(Side::Ingress, &probes.address(&stranger), &from, 8080) > 0, "{}", bystander.namespace);
     }
 
-    NAMESPACES.iter().for_each(|namespace| probes.open_egress(namespace));
+    for namespace in NAMESPACES {
+        probes.open_egress(namespace);
+    }
     let open = doors.iter().find(|door| door.is_open).unwrap().at();
     for bystander in &bystanders {
         probes.expect(bystander, &["reach", &open], &format!("{open} connected"));
