@@ -1,4 +1,4 @@
-//! Mutual TLS on the running platform. NetworkPolicies are opened for the probes wherever it is the mesh that must refuse.
+//! Mutual TLS on the running platform. `NetworkPolicies` are opened for the probes wherever it is the mesh that must refuse.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -46,7 +46,7 @@ pub(crate) fn plaintext_is_refused_and_identities_are_served(platform: &Platform
 }
 
 /// MESH-4 (8000): the operator has no sidecar and asks the instances by TLS of their own; from its place, and with the
-/// NetworkPolicies as they are, this works and the database stays out of reach.
+/// `NetworkPolicies` as they are, this works and the database stays out of reach.
 pub(crate) fn the_status_port_answers_the_operator_without_a_sidecar(platform: &Platform) {
     let probes = Probes::new(platform);
     let operator = Probe::plain("cnpg-system", "as-operator");

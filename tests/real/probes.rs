@@ -93,7 +93,7 @@ impl<'a> Probes<'a> {
         self.add(&json!({"apiVersion": kind[0], "kind": kind[1], "metadata": metadata, "spec": spec}));
     }
 
-    /// Opens the NetworkPolicies: the probes may enter these namespaces, and leave them.
+    /// Opens the `NetworkPolicies`: the probes may enter these namespaces, and leave them.
     pub(crate) fn open(&self, namespaces: &[&str]) {
         for namespace in namespaces {
             let from = json!([{"namespaceSelector": {}, "podSelector": {"matchLabels": {LABEL: "true"}}}]);
@@ -120,7 +120,7 @@ impl<'a> Probes<'a> {
         for probe in probes {
             let mut pod = probe.pod();
             change(probe, &mut pod);
-            // The ServiceAccount of a namespace that is just being made may not be there yet.
+            // The `ServiceAccount` of a namespace that is just being made may not be there yet.
             let pod = pod.to_string();
             eventually("a probe to be admitted", || lab.kubectl_with(&["create", "-f", "-"], &pod));
         }

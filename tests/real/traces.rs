@@ -1,4 +1,4 @@
-//! Which layer refused: packets that the lab's NetworkPolicies dropped, and what the sidecars wrote about connections.
+//! Which layer refused: packets that the lab's `NetworkPolicies` dropped, and what the sidecars wrote about connections.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub(crate) enum Side {
     Ingress,
 }
 
-/// How many packets of this flow a NetworkPolicy has dropped, in the last ten minutes.
+/// How many packets of this flow a `NetworkPolicy` has dropped, in the last ten minutes.
 pub(crate) fn dropped(side: Side, from: &str, to: &str, port: u16) -> u64 {
     let set = match side {
         Side::Egress => "egress-drops",
