@@ -11,7 +11,8 @@ fn pods(lab: &Lab) -> Vec<Value> {
 
 /// Neither the pods nor their policy.
 fn expect_gone(lab: &Lab) {
-    let policies = "/apis/networking.k8s.io/v1/namespaces/platctl-system/networkpolicies";
+    let policies =
+        "/apis/networking.k8s.io/v1/namespaces/platctl-system/networkpolicies?labelSelector=platctl.dev/prepull";
     eventually("the pods that pull ahead to be gone", || match (pods(lab).as_slice(), lab.list(policies).as_slice()) {
         ([], []) => Ok(()),
         left => Err(format!("{left:?}")),
