@@ -49,6 +49,7 @@ pub(super) struct Report {
 #[serde(rename_all = "camelCase")]
 struct Row {
     name: String,
+    /// 0: a chart that people added in Git.
     wave: u8,
     version: String,
     ready: bool,
@@ -120,6 +121,10 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
             applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
         components.push(row(&planned.component, &planned.objects, &live, application.filter(|_| handed_over)));
     }
+    // Charts that people added in Git are of the platform too.
+    let is_known = |name: &str| desired.plan.components().any(|planned| planned.component.name == name);
+    let of_the_set = applications.iter().filter(|application| handed_over && application.component().is_some());
+    components.extend(of_the_set.filter(|application| !is_known(application.name())).map(added));
     let domain = &desired.plan.profile.domain;
     let ready = matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready);
     Ok(Report {
@@ -145,6 +150,22 @@ async fn findings(cluster: &Cluster, desired: &Desired) -> Result<Vec<Finding>> 
         Ok((nodes, classes)) => Ok(check_standing(&desired.plan, nodes, classes)),
         Err(problem) if problem.class == Class::Denied => Ok(Vec::new()),
         Err(problem) => Err(anyhow!(problem)).context("look at the nodes"),
+    }
+}
+
+/// What only Git and Argo CD know of.
+fn added(object: &Object) -> Row {
+    let application = Application::of(object);
+    let is_done = application.is_done();
+    Row {
+        name: object.name().to_owned(),
+        wave: 0,
+        version: "-".to_owned(),
+        ready: is_done,
+        reasons: if is_done { Vec::new() } else { vec![format!("Argo CD: {}", application.in_words())] },
+        drift: Vec::new(),
+        sync: Some(application.sync),
+        health: Some(application.health),
     }
 }
 
@@ -208,7 +229,10 @@ fn in_words(report: &Report) -> String {
         .iter()
         .map(|row| {
             vec![
-                format!("{} {}", row.wave, WAVES.get(usize::from(row.wave) - 1).copied().unwrap_or_default()),
+                match WAVES.get(usize::from(row.wave).wrapping_sub(1)) {
+                    Some(name) => format!("{} {name}", row.wave),
+                    None => "added".to_owned(),
+                },
                 row.name.clone(),
                 row.version.clone(),
                 if row.ready { "yes" } else { "no" }.to_owned(),

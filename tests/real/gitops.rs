@@ -187,10 +187,10 @@ pub(crate) fn a_pushed_value_is_applied(platform: &Platform) {
     until_all_at(lab, &clone.git(&["rev-parse", "HEAD"]));
 }
 
-const CHART: &str = "apiVersion: v2\nname: r3-greeting\nversion: 1.0.0\n";
+const CHART: &str = "apiVersion: v2\nname: greeting\nversion: 1.0.0\n";
 const COMPONENT: &str = "\
-name: r3-greeting
-namespace: r3-greeting
+name: greeting
+namespace: greeting
 wave: 5
 version: 1.0.0
 description: What somebody added
@@ -213,46 +213,51 @@ data: {greeting: {{ .Values.greeting }}}
 pub(crate) fn a_new_chart_is_discovered_and_pruned_when_it_goes(platform: &Platform) {
     let lab = &platform.lab;
     let clone = Clone::make(lab);
-    let path = "/api/v1/namespaces/r3-greeting/configmaps/greeting";
-    assert!(lab.get(path).is_none() && application(lab, "r3-greeting").is_none());
+    let path = "/api/v1/namespaces/greeting/configmaps/greeting";
+    assert!(lab.get(path).is_none() && application(lab, "greeting").is_none());
     for (file, text) in [
         ("Chart.yaml", CHART),
         ("component.yaml", COMPONENT),
         ("values.yaml", "greeting: from the chart\n"),
         ("templates/objects.yaml", OBJECTS),
     ] {
-        clone.write(&format!("charts/r3-greeting/{file}"), text);
+        clone.write(&format!("charts/greeting/{file}"), text);
     }
-    clone.write("values/r3-greeting.yaml", "greeting: hello\n");
+    clone.write("values/greeting.yaml", "greeting: hello\n");
     let start = Instant::now();
     clone.push("A chart of somebody's");
     let made = eventually("the new chart's object", || lab.get(path).ok_or("there is none".to_owned()));
     println!("push to discovered and applied: {:.0?}", start.elapsed());
     assert_eq!(made["data"]["greeting"], "hello", "the values file beside the charts is read");
+    eventually("`status` to list it as ready", || {
+        let status = platform.status();
+        let row = status["components"].as_array().unwrap().iter().find(|row| row["name"] == "greeting").cloned();
+        if row.as_ref().is_some_and(|row| row["ready"] == true) { Ok(()) } else { Err(format!("{row:?}")) }
+    });
 
     // One object less in the chart: pruned by its Application.
-    clone.replace("charts/r3-greeting/templates/objects.yaml", OBJECTS, OBJECTS.split("---\n").nth(1).unwrap());
+    clone.replace("charts/greeting/templates/objects.yaml", OBJECTS, OBJECTS.split("---\n").nth(1).unwrap());
     clone.push("Without the policy");
     clone.refresh();
-    let policy = "/apis/networking.k8s.io/v1/namespaces/r3-greeting/networkpolicies/default-deny";
+    let policy = "/apis/networking.k8s.io/v1/namespaces/greeting/networkpolicies/default-deny";
     eventually("the policy to be pruned", || lab.get(policy).map_or(Ok(()), |_| Err("it is there".to_owned())));
     assert!(lab.get(path).is_some(), "what is still in Git stays");
 
-    fs::remove_dir_all(clone.path("charts/r3-greeting")).unwrap();
-    fs::remove_file(clone.path("values/r3-greeting.yaml")).unwrap();
+    fs::remove_dir_all(clone.path("charts/greeting")).unwrap();
+    fs::remove_file(clone.path("values/greeting.yaml")).unwrap();
     let commit = clone.push("Without the chart");
     clone.refresh();
     let start = Instant::now();
     eventually("the chart's object to be pruned", || {
-        let application = application(lab, "r3-greeting").map(|one| one["metadata"].clone());
+        let application = application(lab, "greeting").map(|one| one["metadata"].clone());
         lab.get(path).map_or(Ok(()), |_| Err(format!("it is there; its Application: {application:?}")))
     });
     eventually("its Application to go", || {
-        application(lab, "r3-greeting").map_or(Ok(()), |one| Err(one["status"].to_string()))
+        application(lab, "greeting").map_or(Ok(()), |one| Err(one["status"].to_string()))
     });
     println!("removal of the directory to pruned: {:.0?}", start.elapsed());
     // `CreateNamespace` made it, and no chart says that it should go.
-    lab.kubectl(&["delete", "namespace", "r3-greeting"]);
+    lab.kubectl(&["delete", "namespace", "greeting"]);
     until_all_at(lab, &commit);
 }
 
