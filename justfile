@@ -28,6 +28,10 @@ lab:
 try directory="target/lab/run":
     tests/lab/try.sh {{ directory }}
 
+# Proves the lab's real node: containers on this machine. Needs root
+real-node:
+    tests/lab/real/try.sh
+
 # Go: formatting, vet, unit tests, the generated CRDs
 go:
     .ci/run fmt crds lab go
@@ -35,7 +39,7 @@ go:
 # Takes what the tests show now as what they expect; look at the difference before the commit
 golden:
     INSTA_UPDATE=always cargo test --locked
-    git status --short tests
+    git status --short tests docs
 
 # Generates the charts' CRDs anew
 crds:

@@ -70,18 +70,33 @@ pub enum Command {
     Diff(Diff),
     /// Check the cluster without changing it
     Preflight(Preflight),
+    /// Explain a check of `preflight`, or list all of them
+    Explain(Explain),
+    /// Show where to log in and as whom, or change a password
+    Credentials(Credentials),
+    /// Open a component's pages through a port of this machine, until Ctrl-C
+    Open(Open),
+    /// Forward a port of this machine to a component, until Ctrl-C
+    PortForward(PortForward),
+    /// Print the certificate of the platform's own CA, and how to trust it
+    Trust(Trust),
+    /// Gather what a maintainer asks for into one file, secrets redacted
+    SupportBundle(SupportBundle),
     /// List the built-in profiles or show one
     Profile(ProfileCommand),
     /// List the container images of the platform
     Images(Images),
     /// Print a completion script
     Completions(Completions),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(Man),
     /// Print the version
     Version,
 }
 
 /// What is to be installed and how.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Choice {
     /// A built-in profile (dev, prod) or a file
     #[arg(short, long, value_name = "NAME|FILE", default_value = "dev", help_heading = "Profile")]
@@ -95,6 +110,9 @@ pub struct Choice {
     /// The Git repository that Argo CD follows, instead of one in the cluster
     #[arg(long, value_name = "URL", help_heading = "Profile")]
     pub repo_url: Option<String>,
+    /// Pull the images from here: `mirror.example.org/team` for all, `docker.io=mirror.example.org/hub` for one registry's; may be repeated
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]", help_heading = "Profile")]
+    pub registry_mirror: Vec<String>,
 }
 
 /// The keys of `--answer` and of `--answers FILE`.
@@ -120,7 +138,8 @@ pub struct Init {
     pub force: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Install {
     #[command(flatten)]
     pub choice: Choice,
@@ -133,12 +152,17 @@ pub struct Install {
     /// Stop before Argo CD takes over
     #[arg(long)]
     pub no_handoff: bool,
+    /// Have the nodes pull the images of the later waves while the first ones wait
+    #[arg(long)]
+    pub prepull: bool,
     /// How long the whole installation may take, such as 30m [default: the profile's]
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
     /// How long one wave may take: `services=20m`; may be repeated [default: the profile's]
     #[arg(long, value_name = "WAVE=DURATION")]
     pub wave_timeout: Vec<String>,
+    #[command(flatten)]
+    pub skip: Skip,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +250,23 @@ pub struct Diff {
 pub struct Preflight {
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub skip: Skip,
+}
+
+/// Which checks of the cluster are left out.
+#[derive(Debug, Default, Args)]
+pub struct Skip {
+    /// Leave out a check; may be repeated, `platctl explain` lists the codes
+    #[arg(long, value_name = "CODE")]
+    pub skip: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The check, all of them without
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -243,15 +284,114 @@ pub enum ProfileAction {
         #[arg(value_name = "NAME|FILE", default_value = "dev")]
         name: String,
     },
+    /// Print the JSON Schema of a profile file, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]
 pub struct Images {
     #[command(flatten)]
     pub choice: Choice,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = ImageFormat::List)]
+    pub format: ImageFormat,
+    /// Where to copy the images to, written as for `--registry-mirror`, which is the default
+    #[arg(long, value_name = "[REGISTRY=]HOST[/PATH]")]
+    pub to: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImageFormat {
+    /// One image a line, as the nodes pull it
+    List,
+    /// A shell script of `skopeo copy` that fills a mirror
+    Skopeo,
+    /// A shell script of `crane copy` that fills a mirror
+    Crane,
+    /// A shell script that asks the registries for the digests and prints them as `imageDigests`, for `--values`
+    Digests,
 }
 
 #[derive(Debug, Args)]
 pub struct Completions {
     pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Credentials {
+    #[command(subcommand)]
+    pub action: Option<CredentialsAction>,
+    /// A component, all that have a login without
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<String>,
+    /// Show the passwords
+    #[arg(long)]
+    pub show: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CredentialsAction {
+    /// Give a component's administrator a new password
+    Rotate(Rotate),
+}
+
+#[derive(Debug, Args)]
+pub struct Rotate {
+    /// Whose: argocd or gitea; the others say how it is done by hand
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show the new password
+    #[arg(long)]
+    pub show: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Open {
+    /// What to open: grafana, keycloak, argocd or gitea
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// The port of this machine [default: 443 or else 8443; the Git server's own]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Open the browser too
+    #[arg(long)]
+    pub browser: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PortForward {
+    /// What to lead to, such as loki or postgres
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// The port of this machine; 0 is any free one [default: the component's own, or a free one]
+    #[arg(value_name = "LOCAL_PORT")]
+    pub local_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// Write the certificate to a file instead
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SupportBundle {
+    /// The file [default: platctl-support-TIME.tar.gz]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How far back the logs go, such as 30m
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub since: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The directory, made if it is not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }

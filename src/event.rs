@@ -50,6 +50,10 @@ pub enum Event {
         title: String,
         hint: String,
     },
+    /// A check that the user left out: what it would have found is not known.
+    CheckSkipped {
+        check: String,
+    },
     /// Everything is rendered and checked; nothing is written yet.
     Planned {
         action: String,
@@ -64,6 +68,11 @@ pub enum Event {
         created: usize,
         changed: usize,
         removed: usize,
+    },
+    /// The nodes pull the images of the later waves already.
+    Prepulling {
+        images: usize,
+        nodes: usize,
     },
     WaveStarted {
         wave: u8,

@@ -5,13 +5,15 @@
 //!
 //! ```text
 //! main → lib → commands ─┬─→ engine ─┬─→ cluster ─┬─→ (kube, tokio)
+//!                        │           │            ├─→ bundle (Evidence) ──→ plan (YAML)
 //!                        │           │            └─→ plan (Facts), readiness (is a pod ready?)
 //!                        │           ├─→ plan ───────→ (serde_json, gotmpl)
 //!                        │           └─→ readiness ──→ (serde_json)        object, failure: used by all, use nothing
-//!                        ├─→ embedded, cluster
+//!                        ├─→ embedded, cluster, bundle
 //!                        └─→ ui ──→ event ←── engine
 //! ```
 
+pub mod bundle;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

@@ -91,20 +91,26 @@ fn help() {
     Usage: platctl [OPTIONS] [COMMAND]
 
     Commands:
-      init         Ask what is wanted, write a profile for it, and offer to install
-      install      Install the platform, or go on with an interrupted installation
-      upgrade      Bring an installation to the versions of this platctl
-      status       Show what is installed, whether it is ready, and why not
-      uninstall    Remove the platform; data stays unless it is asked for by name
-      export       Write the Git tree that Argo CD follows
-      render       Print the Kubernetes objects of the platform or of some components
-      diff         Show what `install` would change, field by field
-      preflight    Check the cluster without changing it
-      profile      List the built-in profiles or show one
-      images       List the container images of the platform
-      completions  Print a completion script
-      version      Print the version
-      help         Print this message or the help of the given subcommand(s)
+      init            Ask what is wanted, write a profile for it, and offer to install
+      install         Install the platform, or go on with an interrupted installation
+      upgrade         Bring an installation to the versions of this platctl
+      status          Show what is installed, whether it is ready, and why not
+      uninstall       Remove the platform; data stays unless it is asked for by name
+      export          Write the Git tree that Argo CD follows
+      render          Print the Kubernetes objects of the platform or of some components
+      diff            Show what `install` would change, field by field
+      preflight       Check the cluster without changing it
+      explain         Explain a check of `preflight`, or list all of them
+      credentials     Show where to log in and as whom, or change a password
+      open            Open a component's pages through a port of this machine, until Ctrl-C
+      port-forward    Forward a port of this machine to a component, until Ctrl-C
+      trust           Print the certificate of the platform's own CA, and how to trust it
+      support-bundle  Gather what a maintainer asks for into one file, secrets redacted
+      profile         List the built-in profiles or show one
+      images          List the container images of the platform
+      completions     Print a completion script
+      version         Print the version
+      help            Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -140,6 +146,10 @@ fn help() {
               
               [env: NO_COLOR=]
     ");
+}
+
+#[test]
+fn help_of_a_command() {
     assert_snapshot!(say(&["install", "--help"]), @"
     exit 0
     stdout:
@@ -157,11 +167,17 @@ fn help() {
           --no-handoff
               Stop before Argo CD takes over
 
+          --prepull
+              Have the nodes pull the images of the later waves while the first ones wait
+
           --timeout <DURATION>
               How long the whole installation may take, such as 30m [default: the profile's]
 
           --wave-timeout <WAVE=DURATION>
               How long one wave may take: `services=20m`; may be repeated [default: the profile's]
+
+          --skip <CODE>
+              Leave out a check; may be repeated, `platctl explain` lists the codes
 
       -h, --help
               Print help (see a summary with '-h')
@@ -183,6 +199,10 @@ fn help() {
 
           --repo-url <URL>
               The Git repository that Argo CD follows, instead of one in the cluster
+
+          --registry-mirror <[REGISTRY=]HOST[/PATH]>
+              Pull the images from here: `mirror.example.org/team` for all,
+              `docker.io=mirror.example.org/hub` for one registry's; may be repeated
 
     Cluster:
           --kubeconfig <FILE>
@@ -301,6 +321,14 @@ fn unknown_profiles() {
     error: mine.yaml: `extends`
       because: no profile `prd`: did you mean `prod`?
     ");
+}
+
+/// Editors read the same from the repository: `docs/profile.schema.json`.
+#[test]
+fn the_schema_of_a_profile() {
+    let schema = Place::new().run(&["profile", "schema"]);
+    assert_eq!((schema.code, schema.stderr.as_str()), (0, ""));
+    assert_eq!(schema.stdout, include_str!("../docs/profile.schema.json"));
 }
 
 /// All mistakes of a file at once, each with its line.
@@ -601,7 +629,7 @@ fn steps_that_are_too_far_are_refused() {
             inventory.components.insert(name.to_owned(), version.to_owned());
         }
     });
-    let cluster = EmptyCluster::start_with(32, Some(record.clone()));
+    let cluster = EmptyCluster::start_with(32, Some(record.clone()), None);
     let here = Place::with_kubeconfig(&cluster.kubeconfig());
     assert_snapshot!(here.say(&["upgrade"]), @"
     exit 3
@@ -623,7 +651,7 @@ fn steps_that_are_too_far_are_refused() {
 
     // `install` does not make the step either.
     let record = record.replace("\"handed-over\"", "\"installed\"");
-    let cluster = EmptyCluster::start_with(32, Some(record));
+    let cluster = EmptyCluster::start_with(32, Some(record), None);
     let run = Place::with_kubeconfig(&cluster.kubeconfig()).run(&["install", "--yes"]);
     assert!(run.code == 3 && run.stderr.contains("(istio-minor)"), "{}", run.stderr);
     assert_eq!(cluster.writes(), [""; 0]);
@@ -634,7 +662,7 @@ fn an_upgrade_is_written_into_a_clone() {
     let external =
         ["repository.mode=external", "repository.url=https://git.example.org/p.git", "components.gitea.enabled=false"];
     let record = inventory(&external, |inventory| "0.0.1".clone_into(&mut inventory.version));
-    let cluster = EmptyCluster::start_with(32, Some(record));
+    let cluster = EmptyCluster::start_with(32, Some(record), None);
     let here = Place::with_kubeconfig(&cluster.kubeconfig());
     let said = |run: &str| run.replace(&cluster.port.to_string(), "[PORT]");
     assert_snapshot!(said(&here.say(&["upgrade", "--yes"])), @"
@@ -643,6 +671,7 @@ fn an_upgrade_is_written_into_a_clone() {
     upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
       no component changes its version
     cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    skipped: the check `repository`
     error: Argo CD follows https://git.example.org/p.git, which platctl does not write to; nothing was written
 
     hint: clone it at branch main, `platctl upgrade --into DIR`, commit and push, then `platctl upgrade --at COMMIT`
@@ -653,6 +682,7 @@ fn an_upgrade_is_written_into_a_clone() {
     upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
       no component changes its version
     cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    skipped: the check `repository`
     error: write into `.`
       because: `platctl.sums` is not there, so nothing tells which files people changed; nothing was written
 
@@ -677,6 +707,7 @@ fn an_upgrade_is_written_into_a_clone() {
     upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
       no component changes its version
     cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    skipped: the check `repository`
     error: write into `clone`
       because: files that the upgrade changes were changed in Git too; nothing was written
       because: `values/loki.yaml`
@@ -692,6 +723,7 @@ fn an_upgrade_is_written_into_a_clone() {
     upgrade: platctl 0.0.1 → 0.1.0; objects: 0 new, 0 changed, 0 removed
       no component changes its version
     cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
+    skipped: the check `repository`
     upgrade: done: 0 created, 0 configured, 0 unchanged, 0 deleted
       changed: 3 files in `clone`, 1 of them removed
       next: `git diff` shows it; commit and push, then `platctl upgrade --at COMMIT`
@@ -727,12 +759,152 @@ fn an_empty_cluster() {
     stdout:
     Kubernetes v1.34.1, 1 node, 1 storage class
     the platform requests [N] m of CPU and [N] MiB of memory, sidecars not counted
+    it claims 5 volumes from StorageClass `standard`, [N] MiB together; whether there is that much space no API tells
     nothing found
     ");
     let dry = here.run(&["install", "--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.stderr);
     assert!(dry.stderr.contains("nothing was written"), "{}", dry.stderr);
     assert_eq!(cluster.writes(), [""; 0]);
+}
+
+/// A blocking check that is left out lets the installation go on, and is said to have been.
+#[test]
+fn checks_that_are_left_out() {
+    let cluster = EmptyCluster::start(1);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let preflight = here.run(&["preflight", "--skip", "capacity", "--skip", "clock"]);
+    assert_eq!(preflight.code, 0, "{}", preflight.stdout);
+    assert!(
+        preflight.stdout.contains("skipped: the check `capacity`\nskipped: the check `clock`\n"),
+        "{}",
+        preflight.stdout
+    );
+    let dry = here.run(&["install", "--dry-run", "--skip", "capacity"]);
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    assert!(dry.stderr.contains("skipped: the check `capacity`\n"), "{}", dry.stderr);
+    let document = here.run(&["preflight", "--skip", "capacity", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
+    assert_eq!(document["skipped"], serde_json::json!(["capacity"]));
+    assert_snapshot!(here.say(&["install", "--yes", "--skip", "capcity"]), @"
+    exit 2
+    stderr:
+    error: --skip capcity
+      because: no check `capcity`: did you mean `capacity`?
+
+    hint: `platctl explain` lists all of them
+    ");
+    assert_snapshot!(here.say(&["preflight", "--skip", "foreign-objects"]), @"
+    exit 2
+    stderr:
+    error: --skip foreign-objects
+      because: the check `foreign-objects` cannot be left out: it is all that keeps platctl from taking, and later deleting, what is not its own
+
+    hint: `platctl explain foreign-objects` says what to do instead
+    ");
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[test]
+fn a_cluster_whose_clock_is_wrong() {
+    let cluster = EmptyCluster::start_with(32, None, Some("Wed, 01 Jan 2020 00:00:00 GMT"));
+    let said = Place::with_kubeconfig(&cluster.kubeconfig()).run(&["preflight"]);
+    let found =
+        Regex::new(r"(?m)^warns: the API server's clock is \d{4} days behind this machine's \(clock\)$").unwrap();
+    assert!(said.code == 0 && found.is_match(&said.stdout), "{}", said.stdout);
+}
+
+#[test]
+fn explanations() {
+    assert_snapshot!(say(&["explain", "storage-class"]), @"
+    exit 0
+    stdout:
+    storage-class (blocks): The StorageClass for the platform's volumes exists
+
+    It looks at
+      The StorageClass that the profile names, else the one annotated
+      `storageclass.kubernetes.io/is-default-class`.
+
+    Why it matters
+      PostgreSQL, Loki, in `prod` Grafana and in `dev` the Git server keep data on
+      volumes. A claim without a class stays pending.
+
+    What to do
+      `kubectl get storageclass` lists what there is; choose one with `--set
+      storageClass=NAME`. Where there is none, install a provisioner first: the
+      provider's CSI driver, or local-path-provisioner on a single machine.
+
+    To go on without it
+      `--skip storage-class`, with `install` and with `preflight`.
+    ");
+    assert_snapshot!(say(&["explain", "foreign-objects"]), @"
+    exit 0
+    stdout:
+    foreign-objects (blocks, warns): Nothing of others has the name of one of the platform's objects
+
+    It looks at
+      Every object of the plan is read by its name. One that exists without the
+      label `platctl.dev/component` is somebody else's.
+
+    Why it matters
+      platctl never changes or deletes what is not its own. An Istio or an Argo CD
+      of the same names would otherwise be overwritten. A namespace can be shared:
+      it is labelled, and `uninstall` leaves it.
+
+    What to do
+      Remove the other installation, its CRDs too. If platctl is to own an object,
+      label it yourself: `kubectl label KIND NAME platctl.dev/component=COMPONENT`.
+
+    To go on without it
+      It cannot be left out: it is all that keeps platctl from taking, and later
+      deleting, what is not its own.
+    ");
+    assert_snapshot!(say(&["explain", "storage"]), @"
+    exit 2
+    stderr:
+    error: no check `storage`: did you mean `storage-class`?
+
+    hint: `platctl explain` lists all of them
+    ");
+    assert_snapshot!(say(&["explain"]), @"
+    exit 0
+    stdout:
+    CODE              FINDING        WHAT IT HOLDS TO BE TRUE
+    api-version       blocks, warns  Kubernetes is of a version that the platform works with
+    permissions       blocks         You may do all that the installation needs
+    foreign-objects   blocks, warns  Nothing of others has the name of one of the platform's objects
+    conflicts         warns          No second Istio, CloudNativePG or Argo CD is in the cluster, nor another mesh
+    crd-versions      blocks         CRDs that exist have no objects in versions that ours do not know
+    nodes             blocks         At least one node takes pods
+    architecture      blocks, warns  The nodes can run the images: linux/amd64 or linux/arm64
+    capacity          blocks         The nodes have room for what the platform requests
+    storage-class     blocks         The StorageClass for the platform's volumes exists
+    volumes           warns          The StorageClass makes volumes by itself, where their pods can use them
+    load-balancer     warns          A Service of type LoadBalancer gets an address
+    network-policies  warns          The cluster's network enforces NetworkPolicies
+    pod-security      blocks, warns  Admission lets in the pods of the mesh
+    api-server-ports  blocks         The NetworkPolicies admit the ports at which pods reach the API server
+    secrets           warns          Secrets that are to be supplied from outside are there
+    pull-secrets      warns          The Secrets that images are pulled with are there
+    repository        blocks, warns  The repository that Argo CD is to follow is named rightly and prepared
+    clock             warns          The API server's clock and this machine's agree
+
+    Not checked:
+      - image registries: nodes pull images, by their own network, proxies, mirrors
+      and credentials; whether this machine reaches a registry tells nothing of
+      them. `platctl images` lists the images; one that cannot be pulled ends its
+      wave early, with the kubelet's own message
+      - access to the Git repository: Argo CD reads it from within the cluster;
+      `install` waits for it at the handoff and shows its message
+      - free disk space: no API tells it for most storage; a volume that cannot be
+      made shows as an event of its claim, which the failed wait shows
+
+    `platctl explain CODE` says what a check looks at, why it matters and what to do.
+    ");
+    let document = Place::new().run(&["explain", "clock", "-o", "json"]).stdout;
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["code"], "clock");
+    assert_eq!(document["severities"], serde_json::json!(["warning"]));
 }
 
 /// One event a line, each with its time; the last says how it ended.
@@ -864,12 +1036,13 @@ fn the_wizard_takes_its_proposals() {
 
     looking at here
     Seen in here
-      Kubernetes  v1.34.1
+      Kubernetes  v1.34.1 on Google Cloud
       nodes       1 usable of 1
       CPU         32.0 free of 32.0
       memory      64Gi free of 64Gi
       storage     standard (default)
-      addresses   no LoadBalancer: nothing seen that gives Services addresses
+      addresses   LoadBalancer: Google Cloud gives Services addresses, unless that
+                  is off
       there       nothing that the platform brings
 
     What would be installed
@@ -948,6 +1121,140 @@ fn images() {
     assert_eq!(elsewhere, [""; 0], "the profile's registry is every image's");
 }
 
+/// Where the images come from and where they go to, for two tools and for scripts.
+#[test]
+fn images_for_a_mirror() {
+    let place = Place::new();
+    let copies = |args: &[&str]| {
+        let run = place.run(args);
+        let tags = Regex::new(r":(v?\d[\w.-]*)").unwrap();
+        let text = tags.replace_all(&run.stdout, ":TAG").into_owned();
+        let some = ["set", "gitea", "grafana/loki", "redis"];
+        let lines = text.lines().filter(|line| some.iter().any(|name| line.contains(name)));
+        format!("exit {}\n{}", run.code, lines.collect::<Vec<_>>().join("\n"))
+    };
+    assert_snapshot!(copies(&["images", "--format", "skopeo", "--to", "mirror.example.org/platform"]), @"
+    exit 0
+    set -e
+    skopeo copy --all --preserve-digests docker://docker.gitea.com/gitea:TAG docker://mirror.example.org/platform/gitea:TAG
+    skopeo copy --all --preserve-digests docker://docker.io/grafana/loki:TAG docker://mirror.example.org/platform/grafana/loki:TAG
+    skopeo copy --all --preserve-digests docker://public.ecr.aws/docker/library/redis:TAG docker://mirror.example.org/platform/docker/library/redis:TAG
+    ");
+    assert_snapshot!(copies(&["images", "--format", "crane", "--registry-mirror", "docker.io=harbor.example.org/hub", "--registry-mirror", "m.example.org"]), @"
+    exit 0
+    set -e
+    crane copy docker.io/grafana/loki:TAG harbor.example.org/hub/grafana/loki:TAG
+    crane copy public.ecr.aws/docker/library/redis:TAG m.example.org/docker/library/redis:TAG
+    crane copy docker.gitea.com/gitea:TAG m.example.org/gitea:TAG
+    ");
+    assert_snapshot!(copies(&["images", "--format", "digests"]), @r#"
+    exit 0
+    set -e
+    digest=$(crane digest docker.gitea.com/gitea:TAG)
+    echo "  docker.gitea.com/gitea:TAG: $digest"
+    digest=$(crane digest docker.io/grafana/loki:TAG)
+    echo "  docker.io/grafana/loki:TAG: $digest"
+    digest=$(crane digest public.ecr.aws/docker/library/redis:TAG)
+    echo "  public.ecr.aws/docker/library/redis:TAG: $digest"
+    "#);
+    let behind = place.run(&["images", "--format", "digests", "--registry-mirror", "m.example.org"]).stdout;
+    assert!(
+        behind.contains("crane digest m.example.org/grafana/loki:")
+            && behind.contains("echo \"  docker.io/grafana/loki:")
+    );
+    assert_snapshot!(say(&["images", "--format", "crane"]), @"
+    exit 2
+    stderr:
+    error: where are the images to be copied to?
+
+    hint: add `--to REGISTRY`, or the `--registry-mirror` that `install` is to get
+    ");
+    assert_snapshot!(say(&["images", "--to", "mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: --to: nothing is copied with this format
+
+    hint: add `--format skopeo` or `--format crane`
+    ");
+    assert_snapshot!(say(&["images", "--format", "crane", "--to", "mirror.example.org/"]), @"
+    exit 2
+    stderr:
+    error: --to `mirror.example.org/`: a registry is written without a `/` at its end
+    ");
+}
+
+/// A shell runs what is printed, with tools that only note how they are called; what it prints is a profile's keys that pin every image.
+#[test]
+fn digests_come_from_the_registries() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let place = Place::with("crane", &format!("#!/bin/sh\ntest \"$1\" = digest && echo {digest}\n"));
+    let platctl = env!("CARGO_BIN_EXE_platctl");
+    let script = format!("chmod +x crane; '{platctl}' images --format digests | PATH=$PWD:$PATH sh > digests.yaml");
+    assert!(Command::new("sh").args(["-ec", &script]).current_dir(place.0.path()).status().unwrap().success());
+    // A registry that does not answer ends it: half a list would leave images unpinned.
+    fs::write(place.path("crane"), "#!/bin/sh\nexit 1\n").unwrap();
+    let half = script.replace("digests.yaml", "half.yaml");
+    assert!(!Command::new("sh").args(["-ec", &half]).current_dir(place.0.path()).status().unwrap().success());
+    let run =
+        place.run(&["images", "--values", "digests.yaml", "--registry-mirror", "m.example.org", "--output", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let images: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(images.len(), 11);
+    for image in &images {
+        assert_eq!(image["digest"], digest.as_str());
+        assert!(image["image"].as_str().unwrap().ends_with(&format!("@{digest}")), "{image}");
+    }
+    let loki = images.iter().find(|image| image["components"] == serde_json::json!(["loki"])).unwrap();
+    let (name, mirrored) = (loki["upstream"].as_str().unwrap(), loki["image"].as_str().unwrap());
+    assert_eq!(mirrored, format!("{}@{digest}", name.replace("docker.io/", "m.example.org/")));
+    // Skopeo takes no tag beside a digest.
+    let copy = place.run(&["images", "--values", "digests.yaml", "--format", "skopeo", "--to", "m.example.org"]).stdout;
+    assert!(
+        copy.contains(&format!("docker://docker.io/grafana/loki@{digest} docker://m.example.org/grafana/loki:3")),
+        "{copy}"
+    );
+}
+
+/// The same in what is applied and in what Argo CD is given.
+#[test]
+fn a_mirror_goes_to_git() {
+    let place = Place::new();
+    let mirror = ["--registry-mirror", "m.example.org", "--registry-mirror", "docker.io=harbor.example.org/hub"];
+    assert_eq!(place.run(&[&["export", "tree"], &mirror[..]].concat()).code, 0);
+    for entry in fs::read_dir(place.path("tree/values")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let expected = "  imageRegistries:\n    docker.io: harbor.example.org/hub\n  imageRegistry: m.example.org\n";
+        assert!(text.contains(expected), "{text}");
+    }
+    let rendered = place.run(&[&["render", "loki"], &mirror[..]].concat()).stdout;
+    assert!(rendered.contains("image: harbor.example.org/hub/grafana/loki:"), "{rendered}");
+}
+
+#[test]
+fn mirrors_that_cannot_be() {
+    assert_snapshot!(say(&["install", "--registry-mirror", "https://mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: --registry-mirror `https://mirror.example.org`: a registry is written without a scheme such as `https://`
+
+    hint: name the registry, and a path if the images are below one: `mirror.example.org:5000/platform`
+    ");
+    assert_snapshot!(say(&["render", "--registry-mirror", "docker.oi=mirror.example.org"]), @"
+    exit 2
+    stderr:
+    error: profile `dev` cannot be used
+      because: `imageRegistries`: no image comes from `docker.oi`: did you mean `docker.io`?
+    ");
+    assert_snapshot!(Place::with("own.yaml", "imageDigests:\n  docker.io/grafana/loki:1.0: sha256:00\n").say(&["images", "--values", "own.yaml"]), @"
+    exit 2
+    stderr:
+    error: profile `dev` cannot be used
+      because: `imageDigests`: no image `docker.io/grafana/loki:1.0`: did you mean `docker.io/grafana/loki:3.7.8`?
+
+    hint: `platctl images --format digests` prints the commands that make the list anew
+    ");
+}
+
 #[test]
 fn completions() {
     let run = Place::new().run(&["completions", "bash"]);
@@ -964,6 +1271,90 @@ fn completions() {
 
     For more information, try '--help'.
     ");
+}
+
+#[test]
+fn man_pages() {
+    let here = Place::new();
+    assert_snapshot!(here.say(&["man", "man"]), @"
+    exit 0
+    stderr:
+    wrote the man pages to `man`
+    ");
+    let mut pages: Vec<String> = files_below(&here.path("man")).iter().map(|path| name_of(path)).collect();
+    pages.sort();
+    // One for each command that the help lists, and for theirs.
+    let help = here.run(&["--help"]).stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands = commands.lines().map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help");
+    let mut expected: Vec<String> = commands.map(|name| format!("platctl-{name}.1")).collect();
+    expected.extend(
+        [
+            "platctl.1",
+            "platctl-credentials-rotate.1",
+            "platctl-profile-list.1",
+            "platctl-profile-schema.1",
+            "platctl-profile-show.1",
+        ]
+        .map(str::to_owned),
+    );
+    expected.sort();
+    assert_eq!(pages, expected);
+    let page = fs::read_to_string(here.path("man/platctl-install.1")).unwrap();
+    assert!(page.contains(".TH platctl-install 1") && page.contains("no\\-handoff"), "{page}");
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn where_nothing_is_installed() {
+    let cluster = EmptyCluster::start(32);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    assert_snapshot!(here.say(&["credentials"]), @"
+    exit 3
+    stderr:
+    error: platctl has installed nothing in context `here`
+
+    hint: `platctl install` does; `--context NAME` chooses another cluster
+    ");
+    for command in
+        [&["credentials", "rotate", "gitea", "--yes"][..], &["open", "grafana"], &["port-forward", "loki"], &["trust"]]
+    {
+        let run = here.run(command);
+        assert_eq!(run.code, 3, "{command:?}: {}", run.stderr);
+        assert!(run.stderr.contains("platctl has installed nothing"), "{command:?}: {}", run.stderr);
+    }
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[test]
+fn a_support_bundle_of_little() {
+    let cluster = EmptyCluster::start(32);
+    let here = Place::with_kubeconfig(&cluster.kubeconfig());
+    let said = here.say(&["support-bundle", "--out", "bundle.tar.gz"]);
+    assert_snapshot!(Regex::new(r"\d+ KiB").unwrap().replace(&said, "[N] KiB"), @"
+    exit 0
+    stdout:
+    wrote `bundle.tar.gz`: 6 files, [N] KiB
+
+    stderr:
+    gathering from 0 namespaces
+    not everything could be read: problems.txt in it says what
+    the values of Secrets are redacted; names, addresses and logs are in it
+    look through it before you pass it on
+    ");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(here.path("bundle.tar.gz")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_snapshot!(here.say(&["support-bundle", "--since", "yesterday"]), @"
+    exit 2
+    stderr:
+    error: --since
+      because: `yesterday` is no duration; write it as `90s`, `10m` or `1h30m`
+    ");
+    assert_eq!(cluster.writes(), [""; 0]);
 }
 
 #[test]

@@ -4,22 +4,29 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![expect(clippy::print_stderr, reason = "a failed test says where the logs are")]
 
-#[path = "install/census.rs"]
+#[path = "support/census.rs"]
 mod census;
+#[path = "install/day_two.rs"]
+mod day_two;
 #[path = "install/faults.rs"]
 mod faults;
 #[path = "install/interrupts.rs"]
 mod interrupts;
+#[allow(dead_code, reason = "tests/real.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
 #[path = "install/own_repository.rs"]
 mod own_repository;
+#[path = "install/prepull.rs"]
+mod prepull;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/repeated.rs"]
 mod repeated;
-#[path = "install/run.rs"]
+#[path = "support/run.rs"]
 mod run;
+#[path = "install/support_bundle.rs"]
+mod support_bundle;
 #[path = "install/upgrade.rs"]
 mod upgrade;
 #[path = "install/whole_way.rs"]

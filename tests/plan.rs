@@ -18,14 +18,22 @@ mod gitops;
 mod hardening;
 #[path = "plan/injected.rs"]
 mod injected;
+#[path = "plan/logins.rs"]
+mod logins;
 #[path = "plan/mesh.rs"]
 mod mesh;
+#[path = "plan/mirror.rs"]
+mod mirror;
 #[path = "plan/network.rs"]
 mod network;
 #[path = "plan/platform.rs"]
 mod platform;
 #[path = "plan/preflight.rs"]
 mod preflight;
+#[path = "plan/prepull.rs"]
+mod prepull;
+#[path = "plan/reference.rs"]
+mod reference;
 #[path = "plan/refusals.rs"]
 mod refusals;
 #[path = "plan/requirements.rs"]

@@ -290,9 +290,12 @@ fn every_chart_renders_as_in_helm() {
 fn the_published_tree_of_each_profile_renders_as_in_helm() {
     let folder = tempfile::tempdir().unwrap();
     let mut jobs = Vec::new();
-    for (profile, set) in [("dev", ""), ("prod", "repository.url=https://git.example.org/platform.git")] {
+    let prod = "repository.url=https://git.example.org/platform.git";
+    let digest = format!(r"imageDigests.docker\.io/grafana/loki:{}=sha256:{}", loki_tag(), "0a".repeat(32));
+    let mirrored = ["imageRegistry=m.example.org:5000/a", r"imageRegistries.quay\.io=q.example.org", &digest];
+    for (case, profile, set) in [("dev", "dev", &[][..]), ("prod", "prod", &[prod]), ("mirrored", "dev", &mirrored)] {
         let tree = published(profile, set);
-        let place = folder.path().join(profile);
+        let place = folder.path().join(case);
         for (path, content) in &tree {
             let path = place.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -302,16 +305,22 @@ fn the_published_tree_of_each_profile_renders_as_in_helm() {
             let name = chart.file_name().unwrap().to_str().unwrap();
             let Some(values) = tree.get(&format!("values/{name}.yaml")) else { continue };
             let values = yaml::document(str::from_utf8(values).unwrap()).unwrap();
-            jobs.push(Job { case: profile.to_owned(), chart: place.join("charts").join(name), namespace, values });
+            jobs.push(Job { case: case.to_owned(), chart: place.join("charts").join(name), namespace, values });
         }
     }
     assert!(jobs.len() > charts().len(), "prod has its charts too");
     assert_same_as_helm(&jobs);
 }
 
-fn published(profile: &str, set: &str) -> Tree {
+fn loki_tag() -> String {
     let catalog = embedded::catalog().unwrap();
-    let set: Vec<String> = Some(set.to_owned()).into_iter().filter(|set| !set.is_empty()).collect();
+    let tag = catalog.get("loki").unwrap().chart.values()["image"]["tag"].clone();
+    tag.as_str().unwrap().replace('.', r"\.")
+}
+
+fn published(profile: &str, set: &[&str]) -> Tree {
+    let catalog = embedded::catalog().unwrap();
+    let set: Vec<String> = set.iter().map(|key| (*key).to_owned()).collect();
     let layers = Layers { built_in: &embedded::profiles(), base: Base::Name(profile), values: &[], set: &set };
     tree(&Profile::load(&layers, &catalog).unwrap(), &catalog, &embedded::charts())
 }

@@ -87,7 +87,7 @@ fn the_whole_way() {
     let mut terminal = Terminal::run(&cluster.kubeconfig(), "init", &[]);
     let seen = terminal.answers("profile [dev]: ", "?");
     for words in
-        ["Seen in here", "v1.34.1", "1 usable of 1", "32.0 free of 32.0", "standard (default)", "no LoadBalancer"]
+        ["Seen in here", "v1.34.1", "1 usable of 1", "32.0 free of 32.0", "standard (default)", "on Google Cloud"]
     {
         assert!(seen.contains(words), "no `{words}` in {seen}");
     }
@@ -100,7 +100,7 @@ fn the_whole_way() {
     let back = terminal.answers("domain [first.example.org]: ", "second.example.org");
     assert!(back.contains("proposed: first.example.org (as you said before)"), "{back}");
     terminal.answers("tls [generated]: ", "");
-    terminal.answers("exposure [NodePort]: ", "1");
+    terminal.answers("exposure [LoadBalancer]: ", "1");
     terminal.answers("storage-class [cluster-default]: ", "");
     terminal.answers("database-size [5Gi]: ", "");
     terminal.answers("log-size [10Gi]: ", "20Gi");

@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// All kinds that can be listed and deleted: each in its preferred version; only the namespaced ones if a namespace is given.
-    async fn kinds(&self, namespace: Option<&str>) -> Result<Vec<Id>, Problem> {
+    pub(super) async fn kinds(&self, namespace: Option<&str>) -> Result<Vec<Id>, Problem> {
         let mut versions = vec!["v1".to_owned()];
         let groups = self.send("GET", "/apis", None, None).await?;
         for group in groups["groups"].as_array().into_iter().flatten() {

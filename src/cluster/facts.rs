@@ -1,14 +1,19 @@
-//! Fills `plan::preflight::Facts` from a live cluster. Reads only.
+//! Fills `plan::preflight::Facts` from a live cluster. Reads, and tries a few things by server-side dry runs, which write nothing. What the
+//! objects mean is concluded in `plan::preflight`.
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use http::Request;
+use kube::client::Body;
 use serde_json::{Value, json};
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::{Duration, OffsetDateTime};
 
-use super::{Class, Cluster, Problem};
+use super::{Class, Cluster, Problem, REQUEST_TIMEOUT};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
-use crate::plan::preflight::{Facts, Node, StorageClass, millis};
+use crate::plan::preflight::{self, Balancer, Facts, Injector, Node, Refusal, StorageClass, Taint, millis};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 16;
@@ -27,16 +32,45 @@ const NEEDS: [(&str, &str, &[&str], bool); 5] = [
 
 impl Cluster {
     pub async fn facts(&self, plan: &Plan) -> Result<Facts, Problem> {
-        let (version, minor) = self.server_version().await?;
-        let (nodes, storage_classes, denied, foreign, secrets, api_server_ports) = futures::try_join!(
-            as_allowed(self.nodes()),
-            as_allowed(self.storage_classes()),
+        let [node, pod, service] = ["Node", "Pod", "Service"].map(|kind| Id::new("v1", kind, None, ""));
+        let ((version, minor), denied, live, secrets, api_server_ports) = futures::try_join!(
+            self.server_version(),
             self.denied(plan),
-            as_allowed(self.foreign(plan)),
-            as_allowed(self.present(plan.supplied_secrets())),
+            as_allowed(self.live(plan)),
+            as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
-        Ok(Facts { version, minor, nodes, storage_classes, denied, foreign, secrets, api_server_ports })
+        let (nodes, storage_classes, pods, services, injectors, refusals, clock_ahead) = futures::try_join!(
+            as_allowed(self.list(&node, "")),
+            as_allowed(self.storage_classes()),
+            as_allowed(self.all(&pod)),
+            as_allowed(self.all(&service)),
+            as_allowed(self.injectors(plan)),
+            self.refusals(plan, &live),
+            self.clock_ahead(),
+        )?;
+        let mut facts = Facts {
+            version,
+            minor,
+            nodes: nodes.iter().map(read_node).collect(),
+            storage_classes,
+            denied,
+            foreign: live.iter().filter(|object| object.component().is_none()).map(Object::id).collect(),
+            definitions: live.iter().filter_map(preflight::stored_versions).collect(),
+            secrets,
+            api_server_ports,
+            refusals,
+            clock_ahead,
+            ..Facts::default()
+        };
+        // Whether an istiod is behind a webhook, its pods tell.
+        facts.injectors = if pods.is_some() { injectors } else { Vec::new() };
+        let pods = pods.unwrap_or_default();
+        preflight::count_taken(&mut facts.nodes, &pods, plan);
+        facts.plugins = preflight::plugins(&facts.version, &pods);
+        facts.others = preflight::installations(&pods, plan);
+        facts.balancer = services.map(|services| read_balancer(&nodes, &services, &pods));
+        Ok(facts)
     }
 
     async fn server_version(&self) -> Result<(String, u32), Problem> {
@@ -45,19 +79,55 @@ impl Cluster {
         Ok((version, minor))
     }
 
-    pub async fn nodes(&self) -> Result<Vec<Node>, Problem> {
-        Ok(self.list(&Id::new("v1", "Node", None, ""), "").await?.iter().map(read_node).collect())
+    /// What `preflight::check_standing` judges.
+    pub async fn standing(&self) -> Result<(Vec<Node>, Vec<StorageClass>), Problem> {
+        let nodes = self.list(&Id::new("v1", "Node", None, ""), "").await?;
+        Ok((nodes.iter().map(read_node).collect(), self.storage_classes().await?))
+    }
+
+    /// As `list`, but what may not be listed is told from what is not there.
+    async fn all(&self, of: &Id) -> Result<Option<Vec<Object>>, Problem> {
+        self.list(of, "").await.map(Some)
     }
 
     pub(super) async fn storage_classes(&self) -> Result<Vec<StorageClass>, Problem> {
         let classes = self.list(&Id::new("storage.k8s.io/v1", "StorageClass", None, ""), "").await?;
-        Ok(classes
-            .iter()
-            .map(|class| StorageClass {
-                name: class.name().to_owned(),
-                default: class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true"),
-            })
-            .collect())
+        Ok(classes.iter().map(StorageClass::of).collect())
+    }
+
+    async fn injectors(&self, plan: &Plan) -> Result<Vec<Injector>, Problem> {
+        let of = Id::new("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", None, "");
+        Ok(preflight::other_injectors(&self.list(&of, "").await?, plan))
+    }
+
+    /// Tries what admission may object to. Whatever else goes wrong with a dry run says nothing of the cluster.
+    async fn refusals(&self, plan: &Plan, live: &[Object]) -> Result<Vec<Refusal>, Problem> {
+        let mut refusals = Vec::new();
+        let mut place = "default";
+        for namespace in preflight::privileged_namespaces(plan) {
+            if live.iter().any(|live| live.kind() == "Namespace" && live.name() == namespace.name()) {
+                place = namespace.name();
+            }
+            refusals.extend(refusal(namespace.id(), self.dry_apply(namespace).await));
+        }
+        if let Some(pod) = preflight::probe(plan, place) {
+            refusals.extend(refusal(pod.id(), self.dry_create(&pod).await));
+        }
+        Ok(refusals)
+    }
+
+    /// By how many seconds the server's clock is ahead. It tells whole seconds, and the answer may have come at any time of the request.
+    async fn clock_ahead(&self) -> Result<Option<i64>, Problem> {
+        let request = Request::get("/version").body(Body::empty());
+        let request = request.map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
+        let before = OffsetDateTime::now_utc();
+        let Ok(Ok(answer)) = tokio::time::timeout(REQUEST_TIMEOUT, self.client.send(request)).await else {
+            return Ok(None);
+        };
+        let between: OffsetDateTime = before + (OffsetDateTime::now_utc() - before) / 2;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        let server = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
+        Ok(server.map(|server| (server - between).whole_seconds()))
     }
 
     /// `NetworkPolicies` see one or the other, before or after address translation, depending on the network.
@@ -72,19 +142,16 @@ impl Cluster {
         Ok(ports.into_iter().collect())
     }
 
-    /// What of the plan's names exists without our label.
-    async fn foreign(&self, plan: &Plan) -> Result<Vec<Id>, Problem> {
-        let found: Vec<Option<Id>> = stream::iter(plan.objects().map(|(_, object)| object.id()))
-            .map(|id| async move {
-                let live = self.get(&id).await?;
-                Ok::<_, Problem>(live.filter(|live| live.component().is_none()).map(|_| id))
-            })
+    /// What of the plan's names exists, whoever made it.
+    async fn live(&self, plan: &Plan) -> Result<Vec<Object>, Problem> {
+        let found: Vec<Option<Object>> = stream::iter(plan.objects().map(|(_, object)| object.id()))
+            .map(|id| async move { self.get(&id).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
-        let mut foreign: Vec<Id> = found.into_iter().flatten().collect();
-        foreign.sort();
-        Ok(foreign)
+        let mut live: Vec<Object> = found.into_iter().flatten().collect();
+        live.sort_by_key(Object::id);
+        Ok(live)
     }
 
     async fn present(&self, ids: Vec<Id>) -> Result<Vec<Id>, Problem> {
@@ -151,13 +218,40 @@ impl Cluster {
 pub(super) fn read_node(node: &Object) -> Node {
     let allocatable = |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
     let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let taints = node.items("/spec/taints").iter().filter(|taint| taint["effect"] != "PreferNoSchedule");
+    let platform = node.label("kubernetes.io/os").zip(node.label("kubernetes.io/arch"));
     Node {
         name: node.name().to_owned(),
         ready: node.items("/status/conditions").iter().any(is_ready),
         schedulable: node.value().pointer("/spec/unschedulable").is_none_or(|cordoned| cordoned == false),
+        taints: taints
+            .map(|taint| Taint {
+                key: text(&taint["key"]),
+                value: text(&taint["value"]),
+                effect: text(&taint["effect"]),
+            })
+            .collect(),
+        platform: platform.map(|(system, architecture)| format!("{system}/{architecture}")).unwrap_or_default(),
+        zone: node.label("topology.kubernetes.io/zone").unwrap_or_default().to_owned(),
         cpu_millis: allocatable("cpu"),
         memory_bytes: allocatable("memory") / 1000,
+        ..Node::default()
     }
+}
+
+/// A load balancer that has not answered by then will not.
+const ADDRESS_AFTER: Duration = Duration::minutes(5);
+
+fn read_balancer(nodes: &[Object], services: &[Object], pods: &[Object]) -> Balancer {
+    let now = OffsetDateTime::now_utc();
+    let made = |service: &Object| OffsetDateTime::parse(service.text("/metadata/creationTimestamp")?, &Rfc3339).ok();
+    preflight::balancer(nodes, services, pods, |service| made(service).is_some_and(|made| now - made > ADDRESS_AFTER))
+}
+
+fn refusal(id: Id, outcome: Result<Object, Problem>) -> Option<Refusal> {
+    let why = outcome.err()?.message;
+    preflight::is_of_admission(&id, &why).then_some(Refusal { id, why })
 }
 
 /// What the caller may not read is left out: `denied` has it, and tells more than the first refusal would.
@@ -184,5 +278,16 @@ fn plural(plan: &Plan, object: &Object) -> String {
         Some(stem) => format!("{stem}ies"),
         None if lower.ends_with('s') => format!("{lower}es"),
         None => format!("{lower}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_http() {
+        let date = OffsetDateTime::parse("Tue, 24 Nov 2026 09:46:36 GMT", &Rfc2822).unwrap();
+        assert_eq!(date.format(&Rfc3339).unwrap(), "2026-11-24T09:46:36Z");
     }
 }

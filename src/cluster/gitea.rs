@@ -6,24 +6,18 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::Portforwarder;
 use serde_json::{Value, json};
 
+use super::forward::{Http, passing};
 use super::{Class, Cluster, Problem};
-use crate::object::Id;
-use crate::readiness::{Verdict, judge};
+use crate::plan::reach::Target;
+
+const WHO: &str = "Git server";
 
 /// A connection to the Git server, open while it lives.
 pub struct Gitea {
-    sender: SendRequest<Full<Bytes>>,
+    http: Http,
     authorization: String,
-    _forward: Portforwarder,
 }
 
 /// A repository in it.
@@ -41,33 +35,12 @@ impl Repository {
 }
 
 impl Cluster {
-    /// Opens a connection to a ready pod that the selector finds.
-    pub async fn gitea(
-        &self,
-        namespace: &str,
-        selector: &str,
-        port: u16,
-        user: &str,
-        password: &str,
-    ) -> Result<Gitea, Problem> {
-        let pods = self.list(&Id::new("v1", "Pod", Some(namespace), ""), selector).await?;
-        let pod = pods
-            .iter()
-            .find(|pod| judge(&pod.id(), Some(pod)) == Verdict::Ready)
-            .ok_or_else(|| passing(&"no pod of the Git server is ready"))?;
-        let api: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let mut forward = api.portforward(pod.name(), &[port]).await?;
-        let stream = forward.take_stream(port).ok_or_else(|| passing(&"the port-forward gave no stream"))?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| passing(&error))?;
-        tokio::spawn(connection);
+    /// Opens a connection to a ready pod.
+    pub async fn gitea(&self, server: &Target, user: &str, password: &str) -> Result<Gitea, Problem> {
+        let http = self.http(server, WHO).await?;
         let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        Ok(Gitea { sender, authorization, _forward: forward })
+        Ok(Gitea { http, authorization })
     }
-}
-
-fn passing(cause: &dyn std::fmt::Display) -> Problem {
-    Problem { class: Class::Transient, message: format!("Git server: {cause}") }
 }
 
 impl Gitea {
@@ -140,7 +113,7 @@ impl Gitea {
             (status, answer) => return Err(refused("read a file", status, &answer)),
         };
         let content = answer["content"].as_str().unwrap_or_default().replace('\n', "");
-        STANDARD.decode(content).map(Some).map_err(|error| passing(&error))
+        STANDARD.decode(content).map(Some).map_err(|error| passing(WHO, &error))
     }
 
     /// One commit with all changes, on a branch made for it if one is named; gives its SHA.
@@ -163,22 +136,28 @@ impl Gitea {
         }
     }
 
+    /// Gives a user of this server a new password, that of this connection among them.
+    pub async fn set_password(&mut self, user: &str, password: &str) -> Result<(), Problem> {
+        // Without the login name some versions refuse, without the last line the user would have to change it at once.
+        let wanted = json!({"source_id": 0, "login_name": user, "password": password, "must_change_password": false});
+        match self.call(Method::PATCH, &format!("/api/v1/admin/users/{user}"), Some(&wanted)).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (status, answer) => Err(refused("set the password", status, &answer)),
+        }
+    }
+
+    /// Whether the server takes this connection's user and password.
+    pub async fn is_accepted(&mut self) -> Result<bool, Problem> {
+        match self.call(Method::GET, "/api/v1/user", None).await? {
+            (StatusCode::OK, _) => Ok(true),
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Ok(false),
+            (status, answer) => Err(refused("log in", status, &answer)),
+        }
+    }
+
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Problem> {
-        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "gitea-http")
-            .header("authorization", &self.authorization)
-            .header("content-type", "application/json")
-            .header("accept", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| passing(&error))?;
-        self.sender.ready().await.map_err(|error| passing(&error))?;
-        let answer = self.sender.send_request(request).await.map_err(|error| passing(&error))?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(|error| passing(&error))?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        let request = Request::builder().method(method).uri(path).header("host", "gitea-http");
+        self.http.call(request.header("authorization", &self.authorization), body).await
     }
 }
 
@@ -190,5 +169,5 @@ fn refused(what: &str, status: StatusCode, answer: &Value) -> Problem {
         409 | 500.. => Class::Transient,
         _ => Class::Invalid,
     };
-    Problem { class, message: format!("Git server: {what}: {status}: {said}") }
+    Problem { class, message: format!("{WHO}: {what}: {status}: {said}") }
 }

@@ -1,9 +1,12 @@
 //! The only place that talks to a cluster. Objects go in and come out as plain JSON; what goes wrong comes out as a `Problem` whose class
 //! tells the engine whether to try again. One field manager, server-side apply only, never forced.
 
+pub mod argocd;
 pub mod census;
 pub mod diagnose;
+pub mod evidence;
 pub mod facts;
+pub mod forward;
 pub mod gitea;
 pub mod lease;
 mod resources;

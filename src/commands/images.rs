@@ -1,61 +1,68 @@
-//! `platctl images`: every image that the platform runs, read off the rendered objects.
+//! `platctl images`: every image that the platform pulls, as a list or as the commands that fill a mirror.
 
-use std::collections::BTreeSet;
-
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Result, anyhow};
 
 use super::Desired;
-use crate::cli::Images;
-use crate::object::Object;
-use crate::plan::Plan;
+use crate::cli::{ImageFormat, Images};
+use crate::failure::{Advise, code};
+use crate::plan::images::{Image, Mirrors, by_digest, images, without_digest};
+use crate::plan::profile::Profile;
 use crate::ui::Ui;
 
 pub(super) fn run(flags: &Images, ui: &Ui) -> Result<u8> {
-    let images = images(&Desired::of(&flags.choice)?.plan);
-    let text = images.iter().fold(String::new(), |text, image| text + image + "\n");
-    ui.result(&images, &text)?;
+    let desired = Desired::of(&flags.choice)?;
+    let to = target(flags, &desired.plan.profile)?;
+    let images = images(&desired.plan, &desired.catalog, to).exit(code::USAGE)?;
+    let text: String = images.iter().map(|image| line(flags.format, image) + "\n").collect();
+    ui.result(&images, &header(flags.format, text))?;
     Ok(0)
 }
 
-pub(super) fn images(plan: &Plan) -> BTreeSet<String> {
-    let mut images = BTreeSet::new();
-    for (_, object) in plan.objects().filter(|(_, object)| object.kind() != "CustomResourceDefinition") {
-        collect(object, object.value(), &mut images);
-    }
-    images
-}
-
-/// Containers' `image`, CNPG's `imageName`, and what operators are told to run by their environment or their templates.
-fn collect(object: &Object, value: &Value, images: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                match inner.as_str() {
-                    // `auto` is filled in by the sidecar injector.
-                    Some(image) if matches!(key.as_str(), "image" | "imageName") && image != "auto" => {
-                        images.insert(image.to_owned());
-                    }
-                    Some(text) if object.kind() == "ConfigMap" => images.extend(templated(text)),
-                    _ => collect(object, inner, images),
-                }
-            }
+/// Where the images are to be copied to: `--to`, or else where the profile has them pulled from.
+fn target(flags: &Images, profile: &Profile) -> Result<Option<Mirrors>> {
+    let is_copy = matches!(flags.format, ImageFormat::Skopeo | ImageFormat::Crane);
+    if !flags.to.is_empty() {
+        if !is_copy {
+            return Err(anyhow!("--to: nothing is copied with this format"))
+                .hint("add `--format skopeo` or `--format crane`")
+                .exit(code::USAGE);
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(object, item, images)),
-        _ => {}
+        return Mirrors::parse(&flags.to).map(Some).map_err(|error| anyhow!("--to {error}")).exit(code::USAGE);
+    }
+    if !is_copy {
+        return Ok(None);
+    }
+    if profile.image_registry.is_empty() && profile.image_registries.is_empty() {
+        return Err(anyhow!("where are the images to be copied to?"))
+            .hint("add `--to REGISTRY`, or the `--registry-mirror` that `install` is to get")
+            .exit(code::USAGE);
+    }
+    let all = Some(profile.image_registry.clone()).filter(|registry| !registry.is_empty());
+    Ok(Some(Mirrors { all, each: profile.image_registries.clone() }))
+}
+
+fn line(format: ImageFormat, image: &Image) -> String {
+    let pinned = image.digest.as_ref().map(|digest| format!("{}@{digest}", without_digest(&image.upstream)));
+    // Skopeo takes a tag or a digest, not both.
+    let from = pinned.map_or_else(|| image.upstream.clone(), |pinned| by_digest(&pinned));
+    let to = image.to.as_deref().unwrap_or_default();
+    match format {
+        ImageFormat::List => image.image.clone(),
+        ImageFormat::Skopeo => format!("skopeo copy --all --preserve-digests docker://{from} docker://{to}"),
+        ImageFormat::Crane => format!("crane copy {from} {to}"),
+        ImageFormat::Digests => {
+            // Where the nodes would pull it from: behind an air gap nothing else can be asked. Two commands, as `set -e` passes over a
+            // failure before `&&`.
+            let place = without_digest(&image.image);
+            format!("digest=$(crane digest {place})\necho \"  {}: $digest\"", without_digest(&image.upstream))
+        }
     }
 }
 
-/// Literal images in a configuration text, such as the injector's values.
-fn templated(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(['"', '\'', ' ', '\n'])
-        .filter(|word| {
-            let path =
-                word.split_once('/').is_some_and(|(registry, _)| registry.contains('.') && !registry.contains(':'));
-            let tag = word
-                .rsplit_once(':')
-                .is_some_and(|(image, tag)| image.contains('/') && !tag.is_empty() && !tag.contains('/'));
-            path && tag && !word.contains("://") && !word.contains('{')
-        })
-        .map(str::to_owned)
+fn header(format: ImageFormat, text: String) -> String {
+    match format {
+        ImageFormat::Digests => format!("set -e\necho imageDigests:\n{text}"),
+        ImageFormat::Skopeo | ImageFormat::Crane => format!("set -e\n{text}"),
+        ImageFormat::List => text,
+    }
 }

@@ -18,8 +18,8 @@ use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
-use crate::plan::preflight::{self, Facts, Severity};
-use crate::plan::profile::duration;
+use crate::plan::preflight::{self, Check, Facts, Severity};
+use crate::plan::profile::{TlsMode, duration};
 use crate::plan::upgrade::is_newer;
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
@@ -29,11 +29,12 @@ const LOOKING: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8> {
     let desired = desired(flags)?;
+    let skipped = super::preflight::skipped(&flags.skip)?;
     let (cluster, version) = connect(global).await?;
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
     let engine = engine(cluster.clone(), events, &desired.plan.profile.timeouts.stuck);
-    let done = install(&engine, &desired, flags, &version, ui).await;
+    let done = install(&engine, &desired, flags, &Looking { version: &version, skipped: &skipped }, ui).await;
     drop(engine);
     let _ = shown.await;
     done
@@ -65,17 +66,18 @@ fn desired(flags: &Install) -> Result<Desired> {
     if let Some(total) = &flags.timeout {
         choice_set.push(format!("timeouts.total={total}"));
     }
-    let mut choice = crate::cli::Choice {
-        profile: flags.choice.profile.clone(),
-        values: flags.choice.values.clone(),
-        set: flags.choice.set.clone(),
-        repo_url: flags.choice.repo_url.clone(),
-    };
+    let mut choice = flags.choice.clone();
     choice.set.extend(choice_set);
     Desired::of(&choice)
 }
 
-async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &str, ui: &Ui) -> Result<u8> {
+/// What is known and wanted of the checks.
+pub(super) struct Looking<'a> {
+    pub(super) version: &'a str,
+    pub(super) skipped: &'a [&'static Check],
+}
+
+async fn install(engine: &Engine, desired: &Desired, flags: &Install, looking: &Looking<'_>, ui: &Ui) -> Result<u8> {
     let (cluster, plan) = (&engine.cluster, &desired.plan);
     let recorded = match cluster.load_inventory().await {
         // The checks below tell all the rights that are missing, not only the first.
@@ -90,16 +92,24 @@ async fn install(engine: &Engine, desired: &Desired, flags: &Install, version: &
         // To leave out a component is what people may do here; to jump over versions is not.
         super::upgrade::judge(engine, plan, inventory, &["component-removed".to_owned()])?;
     }
-    let how = How { action: "install", yes: flags.yes, dry_run: flags.dry_run, no_handoff: flags.no_handoff };
-    proceed(engine, desired, recorded, &how, version, ui).await
+    let how = How {
+        action: "install",
+        yes: flags.yes,
+        dry_run: flags.dry_run,
+        no_handoff: flags.no_handoff,
+        prepull: flags.prepull,
+    };
+    proceed(engine, desired, recorded, &how, looking, ui).await
 }
 
 /// How the waves are walked, and by which command.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct How {
     pub(super) action: &'static str,
     pub(super) yes: bool,
     pub(super) dry_run: bool,
     pub(super) no_handoff: bool,
+    pub(super) prepull: bool,
 }
 
 /// Everything after the look at the record; `upgrade` does the same.
@@ -108,11 +118,11 @@ pub(super) async fn proceed(
     desired: &Desired,
     recorded: Option<Inventory>,
     how: &How,
-    version: &str,
+    looking: &Looking<'_>,
     ui: &Ui,
 ) -> Result<u8> {
     let (cluster, plan) = (&engine.cluster, &desired.plan);
-    let facts = check(engine, plan, version).await?;
+    let facts = check(engine, plan, looking).await?;
     announce(engine, plan, how.action);
     if how.dry_run {
         return dry_run(engine, plan, recorded.as_ref()).await;
@@ -127,17 +137,29 @@ pub(super) async fn proceed(
         unchanged(plan)
     } else {
         let total = Duration::from_secs(duration(&plan.profile.timeouts.total)?);
+        let is_prepulling = how.prepull && !converged;
         let work = steps(engine, desired, &mut record, converged, how.no_handoff);
+        let prepull = async {
+            if is_prepulling {
+                engine.prepull(plan, &usable(&facts)).await;
+            }
+        };
         let bounded = async {
-            tokio::time::timeout(total, work)
-                .await
-                .map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
+            let done = tokio::time::timeout(total, async { futures::join!(work, prepull).0 }).await;
+            // However it ended. An earlier run may have been killed before it came to this.
+            engine.end_prepull(is_prepulling).await;
+            done.map_err(|_| anyhow!("the installation took longer than {}", plan.profile.timeouts.total))
                 .hint("run the same command again: it goes on where it stopped; `--timeout` gives it longer")?
         };
         engine.locked(&holder(how.action), bounded).await?
     };
     finish(engine, plan, totals, how);
     Ok(0)
+}
+
+/// The nodes that take pods.
+fn usable(facts: &Facts) -> Vec<&str> {
+    facts.nodes.iter().filter(|node| node.is_usable()).map(|node| node.name.as_str()).collect()
 }
 
 /// What is done under the lock: the waves, unless all of them are there already, and the handoff.
@@ -158,24 +180,21 @@ async fn steps(
 }
 
 /// Gathers facts, judges them, sends the warnings; a blocking finding ends here, before the first write.
-pub(super) async fn check(engine: &Engine, plan: &Plan, version: &str) -> Result<Facts> {
-    check_without(engine, plan, version, &[]).await
-}
-
-/// The same without some checks.
-pub(super) async fn check_without(engine: &Engine, plan: &Plan, version: &str, left_out: &[&str]) -> Result<Facts> {
+pub(super) async fn check(engine: &Engine, plan: &Plan, looking: &Looking<'_>) -> Result<Facts> {
     let cluster = &engine.cluster;
     let deadline = Instant::now() + LOOKING;
     let facts = engine.cancellable(engine.persist("look at the cluster", deadline, || cluster.facts(plan))).await?;
     engine.events.send(Event::Connected {
         context: cluster.context.clone(),
         server: cluster.server.clone(),
-        version: version.to_owned(),
+        version: looking.version.to_owned(),
         nodes: facts.nodes.len(),
     });
-    let (blocking, warnings): (Vec<_>, Vec<_>) = preflight::check(plan, &facts)
+    for check in looking.skipped {
+        engine.events.send(Event::CheckSkipped { check: check.code.to_owned() });
+    }
+    let (blocking, warnings): (Vec<_>, Vec<_>) = preflight::check(plan, &facts, looking.skipped)
         .into_iter()
-        .filter(|finding| !left_out.contains(&finding.check))
         .partition(|finding| finding.severity == Severity::Blocking);
     for warning in warnings {
         engine.events.send(Event::Warned { check: warning.check.to_owned(), title: warning.title, hint: warning.hint });
@@ -188,7 +207,8 @@ pub(super) async fn check_without(engine: &Engine, plan: &Plan, version: &str, l
     let error = error
         .unwrap_or_else(|| anyhow!("refused"))
         .context("the cluster is not ready for the platform; nothing was written");
-    Err(error).hint(first.hint.clone()).exit(code::REFUSED)
+    let hint = format!("{}; `platctl explain {}` says more", first.hint, first.check);
+    Err(error).hint(hint).exit(code::REFUSED)
 }
 
 pub(super) fn announce(engine: &Engine, plan: &Plan, action: &str) {
@@ -330,7 +350,12 @@ pub(super) fn older(version: &str) -> String {
 
 fn finish(engine: &Engine, plan: &Plan, totals: Totals, how: &How) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
-    next.push(Line { label: "next".to_owned(), value: "platctl status".to_owned() });
+    let mut say = |label: &str, value: &str| next.push(Line { label: label.to_owned(), value: value.to_owned() });
+    say("logins", "platctl credentials --show");
+    if plan.profile.tls.mode == TlsMode::Generated {
+        say("trust its CA", "platctl trust");
+    }
+    say("next", "platctl status");
     if how.no_handoff {
         next.push(Line {
             label: "not handed over".to_owned(),

@@ -1,13 +1,21 @@
 //! One file a command: flags become inputs, the engine works, a summary is shown. Here the dispatch and what several of them share.
 
+mod credentials;
 mod diff;
+mod explain;
 mod export;
 mod images;
 mod install;
+mod man;
+mod open;
+mod port_forward;
 mod preflight;
 mod profile;
 mod render;
+mod rotate;
 mod status;
+mod support_bundle;
+mod trust;
 mod uninstall;
 mod upgrade;
 mod wizard;
@@ -25,10 +33,13 @@ use crate::cli::{Choice, Cli, Command, Global};
 use crate::cluster::{Class, Cluster};
 use crate::embedded;
 use crate::engine::inventory::Inventory;
+use crate::engine::secrets::{Keys, decode};
 use crate::engine::{Engine, Pacing};
 use crate::event::Events;
 use crate::failure::{Advise, code};
+use crate::object::Id;
 use crate::plan::catalog::Catalog;
+use crate::plan::images::Mirrors;
 use crate::plan::profile::{Base, Layers, Profile, duration};
 use crate::plan::{self, Plan};
 use crate::ui::Ui;
@@ -47,6 +58,13 @@ pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
         Command::Render(flags) => render::run(flags, ui),
         Command::Diff(flags) => diff::run(global, flags, ui).await,
         Command::Preflight(flags) => preflight::run(global, flags, ui).await,
+        Command::Explain(flags) => explain::run(flags, ui),
+        Command::Credentials(flags) => credentials::run(global, flags, ui).await,
+        Command::Open(flags) => open::run(global, flags, ui).await,
+        Command::PortForward(flags) => port_forward::run(global, flags, ui).await,
+        Command::Trust(flags) => trust::run(global, flags, ui).await,
+        Command::SupportBundle(flags) => support_bundle::run(global, flags, ui).await,
+        Command::Man(flags) => man::run(flags, ui),
         Command::Profile(flags) => profile::run(&flags.action, ui),
         Command::Images(flags) => images::run(flags, ui),
         Command::Completions(flags) => {
@@ -102,6 +120,7 @@ fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
         set.extend(["repository.mode=external".to_owned(), format!("repository.url={}", Value::from(url.as_str()))]);
         set.push("components.gitea.enabled=false".to_owned());
     }
+    set.extend(mirrors(&choice.registry_mirror)?);
     let is_file = choice.profile.contains(['/', '.']);
     let text = if is_file { read(&PathBuf::from(&choice.profile))? } else { String::new() };
     let base = if is_file { Base::File { name: &choice.profile, text: &text } } else { Base::Name(&choice.profile) };
@@ -115,6 +134,19 @@ fn load_layers(base: Base, files: &[PathBuf], set: &[String], catalog: &Catalog)
         values.push((path.display().to_string(), read(path)?));
     }
     Profile::load(&Layers { built_in: &built_in, base, values: &values, set }, catalog)
+}
+
+/// The keys that `--registry-mirror` stands for.
+fn mirrors(flags: &[String]) -> Result<Vec<String>> {
+    let mirrors = Mirrors::parse(flags)
+        .map_err(|error| anyhow!("--registry-mirror {error}"))
+        .hint("name the registry, and a path if the images are below one: `mirror.example.org:5000/platform`")
+        .exit(code::USAGE)?;
+    let all = mirrors.all.iter().map(|place| format!("imageRegistry={}", Value::from(place.as_str())));
+    let each = mirrors.each.iter().map(|(registry, place)| {
+        format!("imageRegistries.{}={}", registry.replace('.', "\\."), Value::from(place.as_str()))
+    });
+    Ok(all.chain(each).collect())
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -199,4 +231,27 @@ fn chain(what: &str, causes: impl DoubleEndedIterator<Item = String>) -> anyhow:
 
 async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {
     cluster.load_inventory().await.map_err(|problem| anyhow!(problem)).context("read the inventory")
+}
+
+/// The record of an installation and its plan, for commands that make no sense without one.
+async fn installed(cluster: &Cluster) -> Result<(Inventory, Plan)> {
+    let record = inventory(cluster)
+        .await?
+        .ok_or_else(|| anyhow!("platctl has installed nothing in context `{}`", cluster.context))
+        .hint("`platctl install` does; `--context NAME` chooses another cluster")
+        .exit(code::REFUSED)?;
+    let plan = Desired::recorded(&record)?.plan;
+    Ok((record, plan))
+}
+
+/// The keys of a Secret; none where there is no such Secret.
+async fn secret(cluster: &Cluster, id: &Id) -> Result<Option<Keys>> {
+    match cluster.get(id).await {
+        Ok(live) => Ok(live.as_ref().map(decode)),
+        Err(problem) if problem.class == Class::Denied => Err(anyhow!(problem))
+            .context(format!("read {id}"))
+            .hint("it takes the right to `get secrets` in that namespace")
+            .exit(code::REFUSED),
+        Err(problem) => Err(anyhow!(problem)).context(format!("read {id}")),
+    }
 }

@@ -1,4 +1,4 @@
-//! `platctl profile list|show`.
+//! `platctl profile list|show|schema`.
 
 use anyhow::Result;
 
@@ -7,6 +7,7 @@ use crate::cli::{Choice, ProfileAction};
 use crate::embedded;
 use crate::plan::document::Document;
 use crate::plan::functions::yaml;
+use crate::plan::reference::json_schema;
 use crate::ui::Ui;
 use crate::ui::table::table;
 
@@ -27,9 +28,15 @@ pub(super) fn run(action: &ProfileAction, ui: &Ui) -> Result<u8> {
                 ui.result(&Document::parse(name, text)?.value, text)?;
                 return Ok(0);
             }
-            let choice = Choice { profile: name.clone(), values: Vec::new(), set: Vec::new(), repo_url: None };
+            let choice = Choice { profile: name.clone(), ..Choice::default() };
             let profile = load_profile(&choice, &embedded::catalog()?)?;
             ui.result(&profile, &yaml(&serde_json::to_value(&profile)?))?;
+        }
+        ProfileAction::Schema => {
+            let profiles = embedded::profiles();
+            let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            let schema = json_schema(&embedded::catalog()?, &names);
+            ui.result(&schema, &format!("{schema:#}\n"))?;
         }
     }
     Ok(0)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::install::older;
 use super::{Desired, connect, engine, inventory};
 use crate::cli::{Global, Status};
-use crate::cluster::Cluster;
+use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::covers;
 use crate::engine::handoff::Application;
 use crate::engine::inventory::{Inventory, Phase};
@@ -19,6 +19,7 @@ use crate::failure::code;
 use crate::object::{Id, Object};
 use crate::plan::applicationset;
 use crate::plan::catalog::{Component, WAVES};
+use crate::plan::preflight::{Finding, check_standing};
 use crate::plan::upgrade::is_newer;
 use crate::plan::{PlannedComponent, digest};
 use crate::readiness::{Verdict, judge};
@@ -30,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The document of `-o json|yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub(super) struct Report {
     context: String,
     version: String,
     /// This platctl's version, when it is newer than the installation's.
@@ -44,6 +45,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
     components: Vec<Row>,
+    /// What is wrong with the cluster itself. Looked for only while not all is ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -51,6 +55,7 @@ struct Report {
 #[serde(rename_all = "camelCase")]
 struct Row {
     name: String,
+    /// 0: a chart that people added in Git.
     wave: u8,
     version: String,
     ready: bool,
@@ -101,7 +106,7 @@ pub(super) async fn run(global: &Global, flags: &Status, ui: &Ui) -> Result<u8> 
     }
 }
 
-async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
+pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     let desired = Desired::recorded(record)?;
     let live: BTreeMap<Id, Option<Object>> = stream::iter(desired.plan.objects().map(|(_, object)| object.id()))
         .map(|id| async move {
@@ -122,22 +127,53 @@ async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
             applications.iter().find(|application| application.name() == planned.component.name).map(Application::of);
         components.push(row(planned, record, &live, application.filter(|_| handed_over)));
     }
+    // Charts that people added in Git are of the platform too.
+    let is_known = |name: &str| desired.plan.components().any(|planned| planned.component.name == name);
+    let of_the_set = applications.iter().filter(|application| handed_over && application.component().is_some());
+    components.extend(of_the_set.filter(|application| !is_known(application.name())).map(added));
     let domain = &desired.plan.profile.domain;
+    let ready = matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready);
     Ok(Report {
         context: cluster.context.clone(),
         version: record.version.clone(),
         newer: Some(env!("CARGO_PKG_VERSION")).filter(|own| is_newer(own, &record.version)),
         phase: record.phase,
         profile: desired.plan.profile.extends.clone(),
-        ready: matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready),
+        ready,
         repository: record.published.as_ref().map(|published| published.repository.clone()),
         revision: record.published.as_ref().map(|published| published.revision.clone()),
         components,
+        findings: if ready { Vec::new() } else { findings(cluster, &desired).await? },
         endpoints: routes(desired.plan.components().map(|planned| &planned.component), domain)
             .into_iter()
             .map(|line| Endpoint { name: line.label, url: line.value })
             .collect(),
     })
+}
+
+/// Whoever may not list nodes is told of the platform alone.
+async fn findings(cluster: &Cluster, desired: &Desired) -> Result<Vec<Finding>> {
+    match cluster.standing().await {
+        Ok((nodes, classes)) => Ok(check_standing(&desired.plan, nodes, classes)),
+        Err(problem) if problem.class == Class::Denied => Ok(Vec::new()),
+        Err(problem) => Err(anyhow!(problem)).context("look at the nodes"),
+    }
+}
+
+/// What only Git and Argo CD know of.
+fn added(object: &Object) -> Row {
+    let application = Application::of(object);
+    let is_done = application.is_done();
+    Row {
+        name: object.name().to_owned(),
+        wave: 0,
+        version: "-".to_owned(),
+        ready: is_done,
+        reasons: if is_done { Vec::new() } else { vec![format!("Argo CD: {}", application.in_words())] },
+        drift: Vec::new(),
+        sync: Some(application.sync),
+        health: Some(application.health),
+    }
 }
 
 fn row(
@@ -211,7 +247,10 @@ fn in_words(report: &Report) -> String {
         .iter()
         .map(|row| {
             vec![
-                format!("{} {}", row.wave, WAVES.get(usize::from(row.wave) - 1).copied().unwrap_or_default()),
+                match WAVES.get(usize::from(row.wave).wrapping_sub(1)) {
+                    Some(name) => format!("{} {name}", row.wave),
+                    None => "added".to_owned(),
+                },
                 row.name.clone(),
                 row.version.clone(),
                 if row.ready { "yes" } else { "no" }.to_owned(),
@@ -224,6 +263,9 @@ fn in_words(report: &Report) -> String {
     let notes: Vec<String> = report.components.iter().flat_map(notes).collect();
     if !notes.is_empty() {
         text += &format!("\n{}\n", notes.join("\n"));
+    }
+    for Finding { check, title, hint, .. } in &report.findings {
+        text += &format!("\ncluster: {title} ({check})\n  hint: {hint}\n");
     }
     if !report.endpoints.is_empty() {
         text.push('\n');

@@ -37,7 +37,7 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_secs(duration(&profile.timeouts.handoff)?);
         let revision = self.repository(plan, tree, deadline).await?;
         let before = self.snapshot(plan, deadline).await?;
-        for object in applicationset::objects(profile) {
+        for object in applicationset::objects(profile, plan.known.iter().map(String::as_str)) {
             self.apply_own(&object, deadline).await?;
         }
         let names: Vec<String> = plan.components().map(|planned| planned.component.name.clone()).collect();

@@ -18,11 +18,20 @@ use crate::plan::Plan;
 use crate::plan::applicationset::{IN_CLUSTER_NAME, IN_CLUSTER_OWNER};
 use crate::plan::merge::{Step, Sums, merge};
 use crate::plan::profile::Profile;
+use crate::plan::reach::Target;
 use crate::plan::tree::Tree;
 
 const NAMESPACE: &str = "gitea";
-const SELECTOR: &str = "app.kubernetes.io/name=gitea";
-const PORT: u16 = 3000;
+
+/// The Git server's pod.
+pub(super) fn git_server() -> Target {
+    Target {
+        component: "gitea".to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        selector: "app.kubernetes.io/name=gitea".to_owned(),
+        port: 3000,
+    }
+}
 
 /// The repository of the in-cluster Git server, on the branch that Argo CD follows.
 pub(super) fn in_cluster(profile: &Profile) -> Repository {
@@ -69,7 +78,7 @@ impl Engine {
 
     /// A connection to the Git server.
     pub(super) async fn git(&self, credentials: &Credentials) -> Result<Gitea, Problem> {
-        self.cluster.gitea(NAMESPACE, SELECTOR, PORT, &credentials.username, &credentials.password).await
+        self.cluster.gitea(&git_server(), &credentials.username, &credentials.password).await
     }
 
     async fn push(

@@ -24,14 +24,14 @@ use crate::plan::catalog::{CertificateSpec, Component, KeySpec, SecretSpec};
 use crate::plan::profile::{Profile, SecretSource, TlsMode};
 
 /// The CA of a generated certificate, for `ca.crt` and for people to trust.
-pub(super) const CA_SECRET: &str = "platctl-ca";
+pub const CA_SECRET: &str = "platctl-ca";
 
 const CA_DAYS: i64 = 3650;
 /// Browsers refuse server certificates that are valid for longer.
 const SERVER_DAYS: i64 = 397;
-const BCRYPT_COST: u32 = 10;
+pub(super) const BCRYPT_COST: u32 = 10;
 
-type Keys = BTreeMap<String, String>;
+pub type Keys = BTreeMap<String, String>;
 
 impl Engine {
     /// Sees to every Secret of a component: generates what is missing, waits for what is to be supplied.
@@ -153,7 +153,7 @@ impl Engine {
 }
 
 /// The decoded keys of a live Secret.
-pub(super) fn decode(secret: &Object) -> Keys {
+pub fn decode(secret: &Object) -> Keys {
     let data = secret.value().get("data").and_then(serde_json::Value::as_object);
     data.into_iter()
         .flatten()
@@ -162,7 +162,7 @@ pub(super) fn decode(secret: &Object) -> Keys {
 }
 
 /// The keys of a new Secret. Digests come last: they look at the others.
-fn generate(spec: &SecretSpec, made: &BTreeMap<String, Keys>) -> Result<Keys> {
+pub(super) fn generate(spec: &SecretSpec, made: &BTreeMap<String, Keys>) -> Result<Keys> {
     let mut keys = Keys::new();
     for (name, key) in &spec.keys {
         let value = match key {

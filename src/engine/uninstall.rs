@@ -47,6 +47,8 @@ impl Engine {
         totals: &mut Totals,
         left: &mut Leftovers,
     ) -> Result<()> {
+        // What a run that was killed may have left.
+        self.end_prepull(false).await;
         totals.deleted += self.take_back().await?;
         inventory.phase = Phase::Uninstalling;
         self.store(inventory).await?;

@@ -1,6 +1,7 @@
 //! An upgrade after the handoff: the difference between the new tree and what is in Git, one commit with it, and Argo CD's way to that
 //! commit. Before the handoff an upgrade is an installation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -91,7 +92,9 @@ impl Engine {
 
     async fn follow(&self, plan: &Plan, revision: &str, inventory: &mut Inventory) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(duration(&plan.profile.timeouts.handoff)?);
-        for object in applicationset::objects(&plan.profile) {
+        // A component that this platctl no longer knows is none that people added: Argo CD must not take its objects along.
+        let own: BTreeSet<&str> = plan.known.iter().chain(inventory.components.keys()).map(String::as_str).collect();
+        for object in applicationset::objects(&plan.profile, own.into_iter()) {
             self.apply_own(&object, deadline).await?;
         }
         let names: Vec<String> = plan.versions().into_keys().collect();

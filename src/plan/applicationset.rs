@@ -28,9 +28,12 @@ pub fn repository_url(profile: &Profile) -> String {
     }
 }
 
-/// The AppProject and the ApplicationSet, in the order in which they must be there.
-pub fn objects(profile: &Profile) -> Vec<Object> {
-    [project(profile), application_set(profile)].into_iter().filter_map(|value| Object::new(value).ok()).collect()
+/// The AppProject and the ApplicationSet, in the order in which they must be there. `own` names the components that platctl knows.
+pub fn objects<'a>(profile: &Profile, own: impl Iterator<Item = &'a str>) -> Vec<Object> {
+    [project(profile), application_set(profile, &finalizers(own))]
+        .into_iter()
+        .filter_map(|value| Object::new(value).ok())
+        .collect()
 }
 
 /// The Secret by which Argo CD knows the repository. Never part of the tree.
@@ -64,7 +67,17 @@ fn project(profile: &Profile) -> Value {
     })
 }
 
-fn application_set(profile: &Profile) -> Value {
+/// An Application with this finalizer takes its objects along when it goes: those of charts that people added. Removing the directory of one
+/// of our own leaves its objects, for a database must not go with a directory.
+fn finalizers<'a>(own: impl Iterator<Item = &'a str>) -> String {
+    let own: Vec<String> = own.map(|name| format!("{name:?}")).collect();
+    let is_own = format!("has .name (list {})", own.join(" "));
+    format!(
+        "metadata:\n  finalizers: [{{{{ if not ({is_own}) }}}}resources-finalizer.argocd.argoproj.io{{{{ end }}}}]\n"
+    )
+}
+
+fn application_set(profile: &Profile, template_patch: &str) -> Value {
     let url = repository_url(profile);
     json!({
         "apiVersion": API, "kind": "ApplicationSet",
@@ -77,11 +90,22 @@ fn application_set(profile: &Profile) -> Value {
                 "revision": profile.repository.branch,
                 "files": [{"path": "charts/*/component.yaml"}],
                 "requeueAfterSeconds": 60,
+                // What its controller writes into it when it is asked for a refresh. Left out, the list would be that controller's from then
+                // on, and a handoff that goes on would meet a conflict.
+                "template": {"metadata": {}, "spec": {"destination": {}, "project": ""}},
             }}],
             // Losing the ApplicationSet must never take the platform with it.
             "syncPolicy": {"preserveResourcesOnDeletion": true},
+            "templatePatch": template_patch,
             "template": {
-                "metadata": {"name": "{{.name}}", "labels": {COMPONENT_LABEL: "{{.name}}"}},
+                "metadata": {
+                    "name": "{{.name}}",
+                    "labels": {COMPONENT_LABEL: "{{.name}}"},
+                    // Else Argo CD takes a default, which follows where Git no longer sets a field, for a webhook's doing and sees no
+                    // difference. The price: an object that changes while it is compared may be OutOfSync for a moment, until a sync
+                    // that changes nothing.
+                    "annotations": {"argocd.argoproj.io/compare-options": "IncludeMutationWebhook=true"},
+                },
                 "spec": {
                     "project": PROJECT,
                     "source": {

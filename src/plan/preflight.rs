@@ -1,18 +1,31 @@
-//! What must be true of a cluster before anything is written. `cluster` gathers the `Facts`, one table of checks judges them, all findings
-//! come at once. Pure.
+//! What must be true of a cluster before anything is written. `cluster` gathers the `Facts`, the checks of one table judge them, all findings
+//! come at once. Here the vocabulary and the judging; the table is in `catalogue`, the checks are in the files beside it, each with what it
+//! reads off the cluster's objects. Pure.
 
+mod capacity;
+mod catalogue;
+mod cluster;
+mod conflicts;
+mod network;
+mod outside;
+mod pods;
+mod storage;
+
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 
+use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::Plan;
-use crate::plan::profile::{RepositoryMode, SecretSource, TlsMode};
+use crate::plan::document::nearest;
+pub use capacity::{Requests, count_taken, millis, requested, requests};
+pub use catalogue::{CHECKS, NOT_CHECKED};
+pub use conflicts::{Injector, Installation, StoredVersions, installations, other_injectors, stored_versions};
+pub use network::{Balancer, Plugin, balancer, plugins};
+pub use pods::{Refusal, is_of_admission, privileged_namespaces, probe};
+pub use storage::{Claims, StorageClass, claims};
 
-/// Native sidecars, on which the database's Jobs depend, are on for good from here.
-const OLDEST: u32 = 33;
-/// The newest minor version that the charts were applied to.
-const NEWEST: u32 = 37;
-
-/// What was seen in the cluster. Plain data.
+/// What was seen in the cluster. Plain data. What may not be seen is empty or none, and then no check speaks of it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Facts {
     pub version: String,
@@ -23,10 +36,24 @@ pub struct Facts {
     pub denied: Vec<String>,
     /// Objects of the plan's names that exist and do not carry our label.
     pub foreign: Vec<Id>,
+    /// CRDs of the plan that exist, with the versions in which objects of theirs may be stored.
+    pub definitions: Vec<StoredVersions>,
     /// Secrets of the plan that exist.
     pub secrets: Vec<Id>,
     /// Where pods reach the API server: the ports of its Service and of what is behind it. Empty when they could not be seen.
     pub api_server_ports: Vec<u16>,
+    /// What gives Services of type `LoadBalancer` an address.
+    pub balancer: Option<Balancer>,
+    /// What connects pods on the nodes. None where no system pod was to be seen.
+    pub plugins: Option<Vec<Plugin>>,
+    /// Installations, elsewhere in the cluster, of what the platform brings itself.
+    pub others: Vec<Installation>,
+    /// Webhooks of other Istios that inject sidecars.
+    pub injectors: Vec<Injector>,
+    /// What a server-side dry run did not admit.
+    pub refusals: Vec<Refusal>,
+    /// By how many seconds the API server's clock is ahead of this machine's.
+    pub clock_ahead: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -34,299 +61,149 @@ pub struct Node {
     pub name: String,
     pub ready: bool,
     pub schedulable: bool,
+    /// Taints that keep pods away.
+    pub taints: Vec<Taint>,
+    /// Such as `linux/amd64`; empty where the node does not say.
+    pub platform: String,
+    /// The availability zone; empty where there is none.
+    pub zone: String,
     /// Allocatable, in thousandths of a core.
     pub cpu_millis: u64,
     /// Allocatable, in bytes.
     pub memory_bytes: u64,
+    /// Of that, what pods request that are not the platform's.
+    pub cpu_taken_millis: u64,
+    pub memory_taken_bytes: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct StorageClass {
-    pub name: String,
-    pub default: bool,
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Taint {
+    pub key: String,
+    pub value: String,
+    pub effect: String,
+}
+
+impl Node {
+    pub fn is_usable(&self) -> bool {
+        self.ready && self.schedulable
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// The installation could not succeed.
     Blocking,
     Warning,
+}
+
+impl Severity {
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocks",
+            Self::Warning => "warns",
+        }
+    }
 }
 
 /// Something that a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The check's stable name.
+    /// The check's code.
     pub check: &'static str,
     pub severity: Severity,
     pub title: String,
     pub hint: String,
 }
 
-type Check = fn(&Plan, &Facts) -> Vec<(Severity, String, String)>;
+/// One line of the catalogue.
+#[derive(Serialize)]
+pub struct Check {
+    /// Stable: people write it into scripts.
+    pub code: &'static str,
+    /// How its findings can be.
+    pub severities: &'static [Severity],
+    /// What it holds to be true, in one line.
+    pub title: &'static str,
+    /// What it looks at, and what it does not.
+    pub looks_at: &'static str,
+    pub matters: &'static str,
+    pub mend: &'static str,
+    /// Why it cannot be left out, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub always: Option<&'static str>,
+    #[serde(skip)]
+    judge: fn(&Plan, &Facts) -> Vec<Judged>,
+}
 
-/// The checks, in the order in which people read them.
-const CHECKS: [(&str, Check); 9] = [
-    ("api-version", api_version),
-    ("permissions", permissions),
-    ("foreign-objects", foreign_objects),
-    ("nodes", nodes),
-    ("capacity", capacity),
-    ("storage-class", storage_class),
-    ("secrets", secrets),
-    ("repository", repository),
-    ("api-server-ports", api_server_ports),
-];
+/// Severity, title and hint of a finding.
+type Judged = (Severity, String, String);
 
-/// All findings of all checks.
-pub fn check(plan: &Plan, facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (check, judge) in CHECKS {
-        for (severity, title, hint) in judge(plan, facts) {
-            findings.push(Finding { check, severity, title, hint });
+impl Check {
+    /// `blocks, warns`.
+    pub fn verbs(&self) -> String {
+        self.severities.iter().map(|severity| severity.verb()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How to go on without it.
+    pub fn skipped_by(&self) -> String {
+        match self.always {
+            Some(why) => format!("It cannot be left out: {why}."),
+            None => format!("`--skip {}`, with `install` and with `preflight`.", self.code),
         }
+    }
+}
+
+/// All findings of all checks but those that are left out.
+pub fn check(plan: &Plan, facts: &Facts, skipped: &[&Check]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Check { code, judge, .. } in CHECKS.iter().filter(|check| skipped.iter().all(|other| other.code != check.code))
+    {
+        let found = judge(plan, facts).into_iter();
+        findings.extend(found.map(|(severity, title, hint)| Finding { check: code, severity, title, hint }));
     }
     findings
 }
 
-fn blocking(title: String, hint: &str) -> (Severity, String, String) {
-    (Severity::Blocking, title, hint.to_owned())
+/// The checks of what can go wrong with a cluster at any time, and what is read for them is soon read.
+const STANDING: [&str; 4] = ["nodes", "architecture", "storage-class", "volumes"];
+
+/// The findings that explain why an installed platform is not ready.
+pub fn check_standing(plan: &Plan, nodes: Vec<Node>, storage_classes: Vec<StorageClass>) -> Vec<Finding> {
+    let others: Vec<&Check> = CHECKS.iter().filter(|check| !STANDING.contains(&check.code)).collect();
+    check(plan, &Facts { nodes, storage_classes, ..Facts::default() }, &others)
 }
 
-fn warning(title: String, hint: &str) -> (Severity, String, String) {
-    (Severity::Warning, title, hint.to_owned())
-}
-
-fn api_version(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    if facts.minor < OLDEST {
-        let title = format!("Kubernetes {} is too old, 1.{OLDEST} is the oldest that works", facts.version);
-        return vec![blocking(title, "upgrade the cluster: the database's Jobs need native sidecars")];
-    }
-    if facts.minor > NEWEST {
-        let title = format!("Kubernetes {} is newer than 1.{NEWEST}, the newest tried", facts.version);
-        return vec![warning(title, "look for a newer platctl")];
-    }
-    Vec::new()
-}
-
-fn permissions(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    let Some(first) = facts.denied.first() else { return Vec::new() };
-    let more = match facts.denied.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let title = format!("you may not {first}{more}");
-    vec![blocking(
-        title,
-        "use a context with the rights of `cluster-admin`, or ask for these: `platctl preflight -o json` lists them all",
-    )]
-}
-
-fn foreign_objects(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    facts
-        .foreign
+/// The check of that code.
+pub fn find(code: &str) -> Result<&'static Check> {
+    CHECKS
         .iter()
-        .map(|id| {
-            // A namespace can be shared; everything else of that name belongs to another installation.
-            if id.kind == "Namespace" {
-                return warning(format!("{id} exists already and will be labelled"), "choose another cluster if its contents must stay apart");
-            }
-            blocking(
-                format!("{id} exists and is not platctl's"),
-                "remove the other installation first, or label the object `platctl.dev/component` yourself if platctl is to own it",
-            )
-        })
-        .collect()
+        .find(|check| check.code == code)
+        .ok_or_else(|| anyhow!("no check `{code}`: {}", nearest(code, CHECKS.iter().map(|check| check.code))))
+        .hint("`platctl explain` lists all of them")
+        .exit(code::USAGE)
 }
 
-fn nodes(_: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    if facts.nodes.is_empty() && !facts.denied.is_empty() {
-        // They could not be listed.
-        return Vec::new();
-    }
-    let usable = facts.nodes.iter().filter(|node| node.ready && node.schedulable).count();
-    if usable == 0 {
-        let title = format!("no node is ready and schedulable, of {}", facts.nodes.len());
-        return vec![blocking(title, "`kubectl get nodes` and `kubectl describe node` say why")];
-    }
-    Vec::new()
-}
-
-fn capacity(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    let usable = || facts.nodes.iter().filter(|node| node.ready && node.schedulable);
-    let (cpu, memory) =
-        (usable().map(|node| node.cpu_millis).sum::<u64>(), usable().map(|node| node.memory_bytes).sum::<u64>());
-    let wanted = requests(plan);
-    let mut found = Vec::new();
-    if wanted.cpu_millis > cpu && cpu > 0 {
-        let title = format!("the platform requests {} m of CPU, the nodes have {cpu} m", wanted.cpu_millis);
-        found.push(blocking(title, "add a node, or lower the requests in the profile"));
-    }
-    if wanted.memory_bytes > memory && memory > 0 {
-        let mebi = |bytes: u64| bytes / 1024 / 1024;
-        let title = format!(
-            "the platform requests {} MiB of memory, the nodes have {} MiB",
-            mebi(wanted.memory_bytes),
-            mebi(memory)
-        );
-        found.push(blocking(title, "add a node, or lower the requests in the profile"));
-    }
-    found
-}
-
-/// What all pods of the plan request together, as far as the manifests say: sidecars and operators' pods come on top.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Requests {
-    pub cpu_millis: u64,
-    pub memory_bytes: u64,
-}
-
-pub fn requests(plan: &Plan) -> Requests {
-    let mut sum = Requests::default();
-    for (_, object) in plan.objects() {
-        let (containers, replicas) = match object.kind() {
-            "Deployment" | "StatefulSet" => {
-                ("/spec/template/spec/containers", object.number("/spec/replicas").unwrap_or(1))
-            }
-            "DaemonSet" | "Job" => ("/spec/template/spec/containers", 1),
-            "Cluster" => ("", object.number("/spec/instances").unwrap_or(1)),
-            _ => continue,
-        };
-        let replicas = u64::try_from(replicas).unwrap_or(0);
-        let one = std::slice::from_ref(object.value().pointer("/spec").unwrap_or(object.value()));
-        let holders = if containers.is_empty() { one } else { object.items(containers) };
-        for holder in holders {
-            let quantity = |name: &str| holder.pointer(&format!("/resources/requests/{name}"));
-            sum.cpu_millis += replicas * quantity("cpu").map_or(0, millis);
-            sum.memory_bytes += replicas * quantity("memory").map_or(0, |value| millis(value) / 1000);
-        }
-    }
-    sum
-}
-
-/// A Kubernetes quantity in thousandths: `250m`, `2`, `0.5`, `1Gi`, `500M`. What cannot be read counts as nothing.
-pub fn millis(value: &serde_json::Value) -> u64 {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let factor: f64 = match &text[digits.len()..] {
-        "m" => 1.0,
-        "" => 1e3,
-        "k" => 1e6,
-        "M" => 1e9,
-        "G" => 1e12,
-        "T" => 1e15,
-        "Ki" => 1024.0 * 1e3,
-        "Mi" => 1024.0 * 1024.0 * 1e3,
-        "Gi" => 1024.0 * 1024.0 * 1024.0 * 1e3,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1e3,
-        _ => 0.0,
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "quantities are positive and far below 2^63 thousandths"
-    )]
-    let millis = (digits.parse::<f64>().unwrap_or(0.0) * factor).max(0.0) as u64;
-    millis
-}
-
-fn storage_class(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    if facts.storage_classes.is_empty() && !facts.denied.is_empty() {
-        return Vec::new();
-    }
-    let wanted = &plan.profile.storage_class;
-    if wanted.is_empty() {
-        if facts.storage_classes.iter().any(|class| class.default) {
-            return Vec::new();
-        }
-        let names: Vec<_> = facts.storage_classes.iter().map(|class| format!("`{}`", class.name)).collect();
-        let hint = match names.len() {
-            0 => "install a storage provisioner first".to_owned(),
-            _ => format!("give one: `--set storageClass=NAME`, there are {}", names.join(", ")),
-        };
-        return vec![(Severity::Blocking, "the cluster has no default StorageClass".to_owned(), hint)];
-    }
-    if facts.storage_classes.iter().any(|class| class.name == *wanted) {
-        return Vec::new();
-    }
-    vec![blocking(format!("there is no StorageClass `{wanted}`"), "`kubectl get storageclass` lists what there is")]
-}
-
-fn secrets(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    let missing: Vec<String> = plan
-        .supplied_secrets()
-        .into_iter()
-        .filter(|id| !facts.secrets.contains(id))
-        .map(|id| format!("{}/{}", id.namespace.clone().unwrap_or_default(), id.name))
-        .collect();
-    if missing.is_empty() {
-        return Vec::new();
-    }
-    let title = format!("these Secrets are to be supplied and are not there yet: {}", missing.join(", "));
-    vec![warning(title, "the installation waits for each where it is needed")]
-}
-
-fn repository(plan: &Plan, _: &Facts) -> Vec<(Severity, String, String)> {
-    if plan.profile.repository.mode == RepositoryMode::InCluster {
-        return Vec::new();
-    }
-    let title = format!("Argo CD will follow {}", plan.profile.repository.url);
-    vec![warning(
-        title,
-        "it must hold what `platctl export DIR` writes, with the same profile and flags, pushed before the handoff",
-    )]
-}
-
-fn api_server_ports(plan: &Plan, facts: &Facts) -> Vec<(Severity, String, String)> {
-    let admitted = &plan.profile.api_server_ports;
-    let missing: Vec<String> =
-        facts.api_server_ports.iter().filter(|port| !admitted.contains(port)).map(u16::to_string).collect();
-    if missing.is_empty() {
-        return Vec::new();
-    }
-    let all: Vec<String> = facts.api_server_ports.iter().map(u16::to_string).collect();
-    let title =
-        format!("pods reach the API server at port {}, which the NetworkPolicies do not admit", missing.join(", "));
-    vec![(Severity::Blocking, title, format!("add `--set apiServerPorts=[{}]`", all.join(",")))]
-}
-
-impl Plan {
-    /// Secrets that nobody generates: all of them with external secrets, or the gateway's certificate.
-    pub fn supplied_secrets(&self) -> Vec<Id> {
-        let mut ids = Vec::new();
-        for planned in self.components() {
-            for secret in &planned.component.secrets {
-                let supplied = match secret.certificate {
-                    Some(_) => self.profile.tls.mode == TlsMode::Secret,
-                    None => self.profile.secrets == SecretSource::External,
-                };
-                if supplied {
-                    let mut id = planned.component.secret_id(secret);
-                    if secret.certificate.is_some() {
-                        id.name.clone_from(&self.profile.tls.secret_name);
-                    }
-                    ids.push(id);
-                }
-            }
-        }
-        ids
+/// The check of that code, which is to be left out.
+pub fn leave_out(code: &str) -> Result<&'static Check> {
+    let check = find(code)?;
+    match check.always {
+        None => Ok(check),
+        Some(why) => Err(anyhow!("the check `{code}` cannot be left out: {why}"))
+            .hint(format!("`platctl explain {code}` says what to do instead"))
+            .exit(code::USAGE),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+fn blocking(title: String, hint: impl Into<String>) -> Judged {
+    (Severity::Blocking, title, hint.into())
+}
 
-    use super::*;
+fn warning(title: String, hint: impl Into<String>) -> Judged {
+    (Severity::Warning, title, hint.into())
+}
 
-    #[test]
-    fn quantities() {
-        for (text, expected) in
-            [("250m", 250), ("2", 2000), ("0.5", 500), ("1Gi", 1024 * 1024 * 1024 * 1000), ("500M", 500_000_000_000)]
-        {
-            assert_eq!(millis(&json!(text)), expected, "{text}");
-        }
-        assert_eq!(millis(&json!(2)), 2000);
-        assert_eq!(millis(&json!("wrong")), 0);
-    }
+/// Names in back-ticks, one after the other.
+fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
 //! The profile: everything a person may choose. Layers are merged (built-in profile ← profile file ← `--values` ← `--set`), each is checked
 //! against what exists before it is merged, so that a mistake is reported where it stands. Pure: texts come in as arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::{Advise, code};
 use crate::plan::catalog::{Catalog, WAVES};
 use crate::plan::document::{Document, nearest};
+use crate::plan::images;
 
 /// What is to be installed and how. The keys of a profile file are these fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub struct Profile {
     /// Replaces the registry of every image.
     #[serde(default)]
     pub image_registry: String,
+    /// Replaces single registries: `docker.io: mirror.example.org/dockerhub`. Goes before `image_registry`.
+    #[serde(default)]
+    pub image_registries: BTreeMap<String, String>,
+    /// The digest of an image by its upstream name: `docker.io/grafana/loki:3.7.8: sha256:…`.
+    #[serde(default)]
+    pub image_digests: BTreeMap<String, String>,
     #[serde(default)]
     pub image_pull_secrets: Vec<Value>,
     /// Where pods reach the API server: its Service's port, and its own, which `NetworkPolicies` see after address translation.
@@ -111,7 +118,7 @@ fn yes() -> bool {
 }
 
 /// The keys that take one word of a few, each with its words.
-const WORDS: [(&[&str], &[&str]); 3] = [
+pub(super) const WORDS: [(&[&str], &[&str]); 3] = [
     (&["tls", "mode"], &["generated", "secret"]),
     (&["secrets"], &["generated", "external"]),
     (&["repository", "mode"], &["in-cluster", "external"]),
@@ -167,12 +174,12 @@ impl Profile {
             layer(&mut merged, &document.value);
         }
         let profile: Self = serde_json::from_value(merged).map_err(|error| anyhow!("{}: {error}", layers.name()))?;
-        profile.check().with_context(|| format!("profile `{}` cannot be used", layers.name()))?;
+        profile.check(catalog).with_context(|| format!("profile `{}` cannot be used", layers.name()))?;
         Ok(profile)
     }
 
     /// What one value alone cannot tell.
-    fn check(&self) -> Result<()> {
+    fn check(&self, catalog: &Catalog) -> Result<()> {
         if self.domain.is_empty() || self.domain.contains(['/', ' ', ':']) {
             bail!("`domain` is `{}`, but a DNS name such as platform.example.org is expected", self.domain);
         }
@@ -184,11 +191,44 @@ impl Profile {
             return Err(anyhow!("`repository.mode` is `in-cluster`, but the component `gitea` is not enabled"))
                 .hint("enable it, or give a Git repository of your own: `--repo-url URL`");
         }
+        self.check_images(catalog)?;
         for (name, text) in self.timeouts.named() {
             duration(text).map_err(|error| anyhow!("`timeouts.{name}`: {error}"))?;
         }
         if let Some(wave) = WAVES.iter().find(|wave| !self.timeouts.waves.contains_key(**wave)) {
             bail!("`timeouts.waves.{wave}` is missing");
+        }
+        Ok(())
+    }
+
+    /// A registry or an image that no chart has is a mistake: what it was meant for would be pulled from elsewhere, or unpinned.
+    fn check_images(&self, catalog: &Catalog) -> Result<()> {
+        if !self.image_registry.is_empty() {
+            images::check_place(&self.image_registry)
+                .map_err(|error| anyhow!("`imageRegistry`: `{}`: {error}", self.image_registry))?;
+        }
+        let known = images::known(self, catalog);
+        let registries: BTreeSet<&str> = known.iter().map(|image| images::registry(image)).collect();
+        for (registry, place) in &self.image_registries {
+            if !registries.contains(registry.as_str()) {
+                let nearest = nearest(registry, registries.iter().copied());
+                bail!("`imageRegistries`: no image comes from `{registry}`: {nearest}");
+            }
+            images::check_place(place).map_err(|error| anyhow!("`imageRegistries.{registry}`: `{place}`: {error}"))?;
+        }
+        for (image, digest) in &self.image_digests {
+            if !known.contains(image) {
+                let nearest = nearest(image, known.iter().map(String::as_str));
+                return Err(anyhow!("`imageDigests`: no image `{image}`: {nearest}"))
+                    .hint("`platctl images --format digests` prints the commands that make the list anew");
+            }
+            images::check_digest(digest).map_err(|error| anyhow!("`imageDigests.{image}`: {error}"))?;
+        }
+        for secret in &self.image_pull_secrets {
+            let has_name = secret.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+            if !has_name || secret.as_object().is_none_or(|map| map.len() != 1) {
+                bail!("`imagePullSecrets`: `{secret}`: `{{name: SECRET}}` is expected");
+            }
         }
         Ok(())
     }
@@ -202,6 +242,8 @@ impl Profile {
         let mut values = json!({"global": {
             "domain": self.domain,
             "imageRegistry": self.image_registry,
+            "imageRegistries": self.image_registries,
+            "imageDigests": self.image_digests,
             "imagePullSecrets": self.image_pull_secrets,
             "storageClass": self.storage_class,
             "apiServerPorts": self.api_server_ports,
@@ -330,7 +372,7 @@ fn assign(assignment: &str, catalog: &Catalog) -> Result<Document> {
 }
 
 /// Everything that a profile may hold: its own fields, and for each component the keys of its chart's values.
-fn shape(catalog: &Catalog) -> Value {
+pub fn shape(catalog: &Catalog) -> Value {
     let mut components = Map::new();
     for entry in catalog.entries() {
         let choice = json!({"enabled": true, "values": entry.chart.values()});
@@ -338,7 +380,8 @@ fn shape(catalog: &Catalog) -> Value {
     }
     let waves: Map<String, Value> = WAVES.iter().map(|wave| ((*wave).to_owned(), Value::from(""))).collect();
     json!({
-        "extends": "", "description": "", "domain": "", "storageClass": "", "imageRegistry": "", "imagePullSecrets": [],
+        "extends": "", "description": "", "domain": "", "storageClass": "", "imageRegistry": "", "imageRegistries": {},
+        "imageDigests": {}, "imagePullSecrets": [],
         "apiServerPorts": [], "tls": {"mode": "", "secretName": ""},
         "secrets": "",
         "repository": {"mode": "", "url": "", "branch": "", "credentialsSecret": ""},

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::object::{OWN_NAMESPACE, Object};
-use crate::plan::preflight::{Node, StorageClass, millis};
+use crate::plan::preflight::{Node, StorageClass, requested};
 
 /// The listings that it is read from. What may not be listed is empty.
 #[derive(Default)]
@@ -174,18 +174,10 @@ fn balancer(seen: &Listings, host: Host) -> Balancer {
     }
 }
 
-/// What the pods on these nodes request. Init containers are over by then, but for those that go on as sidecars.
+/// What the pods on these nodes request.
 fn taken(pods: &[Object], nodes: &BTreeSet<&str>) -> (u64, u64) {
     let runs = |pod: &&Object| !matches!(pod.text("/status/phase"), Some("Succeeded" | "Failed"));
     let is_here = |pod: &&Object| pod.text("/spec/nodeName").is_some_and(|node| nodes.contains(node));
-    let (mut cpu, mut memory) = (0, 0);
-    for pod in pods.iter().filter(runs).filter(is_here) {
-        let sidecars = pod.items("/spec/initContainers").iter().filter(|one| one["restartPolicy"] == "Always");
-        for container in pod.items("/spec/containers").iter().chain(sidecars) {
-            let request = |name: &str| container.pointer(&format!("/resources/requests/{name}")).map_or(0, millis);
-            cpu += request("cpu");
-            memory += request("memory") / 1000;
-        }
-    }
-    (cpu, memory)
+    let specs = pods.iter().filter(runs).filter(is_here).filter_map(|pod| pod.value().get("spec"));
+    specs.map(requested).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }

@@ -22,7 +22,7 @@ pub fn tree(profile: &Profile, catalog: &Catalog, charts: &BTreeMap<String, BTre
         tree.insert(format!("values/{name}.yaml"), yaml(&profile.values(name)).into_bytes());
     }
     let mut bootstrap = String::new();
-    for object in applicationset::objects(profile) {
+    for object in applicationset::objects(profile, catalog.names()) {
         bootstrap += "---\n";
         bootstrap += &yaml(object.value());
     }
@@ -38,7 +38,8 @@ const README: &str = "\
 
 Written by `platctl`, followed by Argo CD. Each directory of `charts/` is a Helm chart with a `component.yaml`; the ApplicationSet `platform`
 makes an Application of each, with the values of `values/<chart>.yaml`. Commit a change and Argo CD applies it; add a directory with a
-`component.yaml` (`name`, `namespace`, `wave`, `version`, `description`) and it is installed; remove one and its objects are pruned.
+`component.yaml` (`name`, `namespace`, `wave`, `version`, `description`) and it is installed; remove it again and its objects are pruned.
+Removing a directory that `platctl` wrote ends only Argo CD's rule: its objects stay, as data may hang on them.
 
 There is no credential in here, and none belongs here. `bootstrap.yaml` holds the AppProject and the ApplicationSet. `platctl upgrade` writes
 a newer platform over this one; by `platctl.sums` it tells which files were changed here, and never overwrites those unasked.

@@ -78,6 +78,7 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
             format!("cluster: context {context}, {server}, Kubernetes {version}, {}", counted(*nodes, "node"))
         }
         Event::Warned { check, title, hint } => format!("warning: {title} ({check}): {hint}"),
+        Event::CheckSkipped { check } => format!("skipped: the check `{check}`"),
         Event::Planned { action, profile, waves } => {
             let objects: usize = waves.iter().map(|wave| wave.objects).sum();
             format!("{action}: profile {profile}, {}, {}", counted(waves.len(), "wave"), counted(objects, "object"))
@@ -93,6 +94,9 @@ pub(super) fn in_words(event: &Event, verbose: bool) -> Option<String> {
                 text += "\n  no component changes its version";
             }
             text
+        }
+        Event::Prepulling { images, nodes } => {
+            format!("pulling {} ahead on {}", counted(*images, "image"), counted(*nodes, "node"))
         }
         Event::WaveStarted { wave, name } => format!("wave {wave} ({name}): started"),
         Event::ComponentStarted { component, objects } => {

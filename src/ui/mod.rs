@@ -2,12 +2,14 @@
 //! how it ended. Data goes to stdout, talk to stderr.
 
 mod lines;
+pub mod paragraph;
 mod progress;
 pub mod table;
 
 pub use lines::counted;
 
 use std::io::{IsTerminal, Write};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -100,7 +102,19 @@ impl Ui {
         if let Some(hint) = &failure.hint {
             text += &format!("\n{} {hint}\n", self.paint("36;1", "hint:"));
         }
+        // What was refused or stopped is no riddle; what failed for a reason may be one.
+        if failure.code == code::FAILED && !failure.why.is_empty() {
+            text += "to ask for help, send what `platctl support-bundle` writes\n";
+        }
         let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Hands a URL to whatever opens pages on this system; false where nothing does.
+    pub fn browse(&self, url: &str) -> bool {
+        ["xdg-open", "open"].iter().any(|program| {
+            let mut command = Command::new(program);
+            command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_ok()
+        })
     }
 
     /// Bold, where colours are.

@@ -130,6 +130,8 @@ impl Renderer for Progress {
             Event::Connected { .. }
             | Event::Warned { .. }
             | Event::Compared { .. }
+            | Event::Prepulling { .. }
+            | Event::CheckSkipped { .. }
             | Event::SecretGenerated { .. }
             | Event::Retrying { .. }
             | Event::Published { .. }

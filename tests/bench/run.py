@@ -211,7 +211,8 @@ def main():
     rendered = Run([binary, "render", "--profile", "dev"]).out
     objects = rendered.count("\n---\n") + rendered.startswith("---\n")
     fixed = {
-        "render": repeated([binary, "render"], 30) * 1000,
+        # `images` renders every chart and prints next to nothing; `render` spends as long again on printing 2.7 MB.
+        "render": repeated([binary, "images"], 30) * 1000,
         "help": repeated([binary, "--help"], 50) * 1000,
         "size": binary.stat().st_size / MIB,
         "objects": objects,

@@ -23,8 +23,10 @@ impl Repository {
         git(&root, &["init", "--quiet", "--bare", "--initial-branch=main", bare.to_str().unwrap()]);
         // Free for a moment; the server takes it next.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Command::new("git")
-            .args(["daemon", "--listen=127.0.0.1", &format!("--port={port}"), "--export-all", "--reuseaddr"])
+        // Itself, and not by way of `git`, which would leave it behind when killed.
+        let programs = git(&root, &["--exec-path"]);
+        let server = Command::new(Path::new(programs.trim()).join("git-daemon"))
+            .args(["--listen=127.0.0.1", &format!("--port={port}"), "--export-all", "--reuseaddr"])
             .arg(format!("--base-path={}", root.display()))
             .stderr(Stdio::null())
             .spawn()

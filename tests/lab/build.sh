@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the lab and the real programs it runs into ${PLATCTL_TARGET:-target}/lab/bin/:
-#   build.sh [NAME...]     NAME: lab, kubectl or a component (see components/build.sh); default all
+#   build.sh [NAME...]     NAME: lab, kubectl, pause or a component (see components/build.sh); default all but what
+#                          only a real node needs (pause, coredns)
 # What has been built from the same sources before is left alone.
 set -euo pipefail
 
@@ -21,12 +22,16 @@ sources_hash() {
     case $1 in
     lab)
         cd "$here"
-        files=$(find . -path ./components -prune -o -name '*.go' -print)
+        files=$(find . \( -path ./components -o -path ./images -o -path ./real \) -prune -o -name '*.go' -print)
         files+=" go.mod go.sum build.sh"
         ;;
     kubectl)
         cd "$here"
         files="go.mod go.sum build.sh"
+        ;;
+    pause)
+        cd "$here"
+        files="$(find real/pause -type f) build.sh"
         ;;
     *)
         cd "$here/components"
@@ -55,6 +60,7 @@ build() {
     case $name in
     lab) build_go . "$bin/lab" ;;
     kubectl) build_go k8s.io/kubernetes/cmd/kubectl "$bin/kubectl" ;;
+    pause) (cd "$here" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$bin/pause" ./real/pause) ;;
     *) "$here/components/build.sh" "$name" "$bin" ;;
     esac
     echo "$hash" >"$stamp"

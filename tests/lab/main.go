@@ -1,6 +1,6 @@
-// Lab runs a real Kubernetes control plane with simulated nodes for platctl's
-// tests, and beside it the real controllers that platctl installs. README.md tells
-// what is real and what is not.
+// Lab runs a real Kubernetes control plane for platctl's tests: with simulated
+// nodes, and beside it the real controllers that platctl installs; or with this
+// machine as a real node. README.md tells what is real and what is not.
 package main
 
 import (
@@ -10,13 +10,17 @@ import (
 
 	"platctl.dev/lab/internal/child"
 	"platctl.dev/lab/internal/controlplane"
+	"platctl.dev/lab/internal/image"
 	"platctl.dev/lab/internal/policy"
+	"platctl.dev/lab/internal/realnode"
 )
 
 const usage = `usage:
-  lab up --dir DIR [--detach] [--nodes 3] [--pod-delay 300ms] [--components all|none|LIST] [--bin DIR]
+  lab up --dir DIR [--detach] [--nodes 3] [--pod-delay 300ms] [--pull-delay 0s] [--components all|none|LIST] [--bin DIR]
          [--kubernetes-version-string vX.Y.Z]
+  lab up --dir DIR --node real [--images DIR] [--detach] [--bin DIR] [--kubernetes-version-string vX.Y.Z]
   lab down --dir DIR
+  lab image --reference NAME --output FILE --entrypoint PATH PATH_IN_IMAGE=FILE...
 `
 
 func main() {
@@ -35,6 +39,10 @@ func main() {
 		err = up(args)
 	case "down":
 		err = down(args)
+	case "image":
+		err = image.Command(args)
+	case realnode.SpaceCommand:
+		err = realnode.RunSpace(args[0])
 	case child.MountCommand:
 		err = child.ExecWithMounts(args[0])
 	case "help", "-h", "--help":

@@ -2,13 +2,21 @@
 # One command from a fresh machine to an installed platform: builds platctl and the lab, starts the lab, installs the
 # profile `dev` into it and leaves it up.
 #
-#   tests/lab/try.sh [DIR]     DIR: the lab's own directory [default: target/lab/run]
+#   tests/lab/try.sh [--real-node] [DIR]     DIR: the lab's own directory [default: target/lab/run]
+#
+# With --real-node this machine becomes the cluster's node and runs every container for real; that takes root and, the
+# first time, a quarter of an hour more for the images.
 #
 # Needs Rust, Go, git and a C compiler. Run again, it builds only what has changed and goes on with the lab it finds.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 target=${PLATCTL_TARGET:-$root/target}
+profile=dev node=()
+if [ "${1:-}" = --real-node ]; then
+    shift
+    profile=$root/tests/lab/real/values.yaml node=(--node real --images "$target/lab/images")
+fi
 directory=${1:-$target/lab/run}
 
 bold='' plain=''
@@ -28,6 +36,11 @@ need() {
 need cargo "platctl is written in Rust" "https://rustup.rs, or the rustup package of your system"
 need go "the lab is built from Go modules" "https://go.dev/doc/install, 1.26 or newer"
 need git "Argo CD clones with it" "the git package of your system"
+if [ ${#node[@]} -gt 0 ] && [ "$(id -u)" != 0 ]; then
+    echo "error: a real node needs root: it makes containers, a bridge and packet filter rules" >&2
+    echo "hint: run it as root, or without --real-node" >&2
+    exit 1
+fi
 need gcc "the lab's Git server has SQLite in it, which is C" "the gcc package of your system (Debian: build-essential)"
 
 say "1/4 platctl (one or two minutes the first time)"
@@ -36,6 +49,12 @@ platctl=$target/debug/platctl
 
 say "2/4 the lab: Kubernetes, istiod, CloudNativePG, Argo CD, Gitea from source (about 20 minutes the first time)"
 "$root/tests/lab/build.sh"
+if [ ${#node[@]} -gt 0 ]; then
+    say "the images of all containers (about a quarter of an hour the first time)"
+    "$root/tests/lab/real/install.sh"
+    "$root/tests/lab/build.sh" pause coredns
+    "$root/tests/lab/images/build.sh"
+fi
 lab=$target/lab/bin/lab
 
 # running: is it up? Its file may outlive it.
@@ -50,13 +69,13 @@ if running; then
     say "3/4 the lab in $directory is up already"
 else
     say "3/4 starting the lab in $directory"
-    "$lab" up --dir "$directory" --detach >/dev/null
+    "$lab" up --dir "$directory" "${node[@]}" --detach >/dev/null
 fi
 directory=$(cd "$directory" && pwd)
 export KUBECONFIG=$directory/kubeconfig
 
-say "4/4 platctl install --profile dev --yes"
-"$platctl" install --profile dev --yes
+say "4/4 platctl install --profile $profile --yes"
+"$platctl" install --profile "$profile" --yes
 
 say "The platform is up. To go on:"
 cat >&2 <<NEXT

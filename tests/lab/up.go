@@ -38,8 +38,11 @@ func parseUp(args []string) (options daemon.Options, detach bool, err error) {
 	flags.BoolVar(&detach, "detach", false, "return when the lab is ready")
 	flags.IntVar(&options.Nodes, "nodes", 3, "simulated nodes")
 	flags.DurationVar(&options.PodDelay, "pod-delay", 300*time.Millisecond, "how long a pod takes to start")
+	flags.DurationVar(&options.PullDelay, "pull-delay", 0, "how long a node takes to pull an image, each once and one at a time")
 	components := flags.String("components", "all", "real programs to run: all, none or a list of "+strings.Join(daemon.Components(), ","))
 	flags.StringVar(&options.BinDir, "bin", "", "directory of the real programs (default: beside lab)")
+	nodeKind := flags.String("node", "simulated", "simulated, or real: this machine is the node (needs root)")
+	flags.StringVar(&options.ImagesDir, "images", "", "directory of OCI archives (*.tar) that a real node gets")
 	flags.StringVar(&options.Version, "kubernetes-version-string", "", "what /version claims through DIR/kubeconfig")
 	if err := flags.Parse(args); err != nil {
 		return options, false, err
@@ -49,6 +52,16 @@ func parseUp(args []string) (options daemon.Options, detach bool, err error) {
 	}
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
 		return options, false, err
+	}
+	switch *nodeKind {
+	case "simulated":
+		if options.ImagesDir != "" {
+			return options, false, fmt.Errorf("--images is for --node real: simulated nodes run no containers")
+		}
+	case "real":
+		options.RealNode = true
+	default:
+		return options, false, fmt.Errorf("--node is simulated or real, not `%s`", *nodeKind)
 	}
 	switch *components {
 	case "all":
@@ -63,6 +76,11 @@ func parseUp(args []string) (options daemon.Options, detach bool, err error) {
 			return options, false, err
 		}
 		options.BinDir = filepath.Dir(self)
+	}
+	if options.ImagesDir != "" {
+		if options.ImagesDir, err = filepath.Abs(options.ImagesDir); err != nil {
+			return options, false, err
+		}
 	}
 	options.BinDir, err = filepath.Abs(options.BinDir)
 	return options, detach, err
@@ -138,13 +156,17 @@ func down(args []string) error {
 	if *dir == "" {
 		return fmt.Errorf("--dir is missing")
 	}
-	if pid := child.ReadPidFile(daemon.PidFile(*dir)); pid != 0 {
+	// As `up` knows it.
+	path, err := filepath.Abs(*dir)
+	if err != nil {
+		return err
+	}
+	if pid := child.ReadPidFile(daemon.PidFile(path)); pid != 0 {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 		if !child.WaitGone(pid, 30*time.Second) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			child.WaitGone(pid, 5*time.Second)
 		}
 	}
-	daemon.CleanUp(*dir)
-	return nil
+	return daemon.CleanUp(path)
 }

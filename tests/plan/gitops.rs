@@ -16,9 +16,13 @@ pub(crate) fn tree_of(platform: &Platform) -> Tree {
     tree(&platform.plan.profile, &embedded::catalog().unwrap(), &embedded::charts())
 }
 
+fn handoff(platform: &Platform) -> Vec<Object> {
+    let plan = &platform.plan;
+    applicationset::objects(&plan.profile, plan.known.iter().map(String::as_str))
+}
+
 fn application_set(platform: &Platform) -> Object {
-    let objects = applicationset::objects(&platform.plan.profile);
-    objects.into_iter().find(|object| object.kind() == "ApplicationSet").unwrap()
+    handoff(platform).into_iter().find(|object| object.kind() == "ApplicationSet").unwrap()
 }
 
 #[test]
@@ -40,6 +44,12 @@ fn syncing_is_automatic_prunes_heals_and_tries_five_times() {
         assert_eq!(policy["retry"]["limit"], 5);
         let options = policy["syncOptions"].as_array().unwrap();
         assert!(options.contains(&json!("ServerSideApply=true")), "as platctl applied it");
+        let metadata = application_set(platform).value()["spec"]["template"]["metadata"].clone();
+        let compared = &metadata["annotations"]["argocd.argoproj.io/compare-options"];
+        assert_eq!(
+            compared, "IncludeMutationWebhook=true",
+            "a field that goes in Git and has a default is seen to differ"
+        );
     }
 }
 
@@ -49,6 +59,11 @@ fn losing_the_application_set_does_not_take_the_platform_with_it() {
         let spec = application_set(platform).value()["spec"].clone();
         assert_eq!(spec["syncPolicy"]["preserveResourcesOnDeletion"], true);
         assert!(spec["template"]["metadata"]["finalizers"].is_null(), "an Application takes nothing with it either");
+        // What people added goes with its directory: only those that are not ours get the finalizer.
+        let patch = spec["templatePatch"].as_str().unwrap();
+        let own: Vec<String> = platform.plan.known.iter().map(|name| format!("\"{name}\"")).collect();
+        let all_but_own = format!("if not (has .name (list {}))", own.join(" "));
+        assert!(patch.contains(&all_but_own) && patch.contains("resources-finalizer.argocd.argoproj.io"), "{patch}");
     }
 }
 
@@ -56,7 +71,7 @@ fn losing_the_application_set_does_not_take_the_platform_with_it() {
 fn argo_cd_accepts_the_objects_of_the_handoff() {
     assert_none_in_any(|platform| {
         let schemas = Schemas::of(platform.objects());
-        applicationset::objects(&platform.plan.profile).iter().flat_map(|object| schemas.findings(object)).collect()
+        handoff(platform).iter().flat_map(|object| schemas.findings(object)).collect()
     });
 }
 

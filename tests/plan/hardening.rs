@@ -146,6 +146,11 @@ fn findings(object: &str, pod: &Value, is_injected: bool) -> Vec<Finding> {
     found
 }
 
+/// What is wrong with the pods of platctl's own, which no chart brings.
+pub(crate) fn violations(object: &str, pod: &Value) -> Vec<String> {
+    findings(object, pod, false).iter().map(Finding::in_words).collect()
+}
+
 fn all_findings(platform: &Platform) -> Vec<(&str, Finding)> {
     let mut found = Vec::new();
     for workload in platform.workloads() {

@@ -32,6 +32,17 @@ fn every_requirement_has_a_row_with_a_check() {
     assert_none(unchecked.map(|(id, _)| format!("{id} is checked by nothing")));
 }
 
+/// Each requirement has a command in `docs/security.md` by which people see it.
+#[test]
+fn every_requirement_can_be_looked_at() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let sections: Vec<&str> = text.split("\n### ").skip(1).collect();
+    let ids: Vec<&str> = sections.iter().filter_map(|section| section.lines().next()).collect();
+    assert_eq!(ids, IDS);
+    let silent = sections.iter().zip(ids).filter(|(section, _)| !section.contains("\n```\n$ "));
+    assert_none(silent.map(|(_, id)| format!("docs/security.md: {id} has no command")));
+}
+
 #[test]
 fn every_file_and_check_of_a_row_exists() {
     let quoted = Regex::new(r"`([^`]+)`").unwrap();

@@ -34,6 +34,7 @@ fn cluster(provider: &str, count: usize) -> (Listings, Vec<Node>) {
         schedulable: true,
         cpu_millis: 4000,
         memory_bytes: 8 * GIBI,
+        ..Node::default()
     };
     let listings =
         Listings { version: "v1.34.1".to_owned(), nodes: (0..count).map(node).collect(), ..Listings::default() };
@@ -51,7 +52,7 @@ fn object(kind: &str, namespace: &str, name: &str, mut value: Value) -> Object {
 }
 
 fn look((listings, nodes): &(Listings, Vec<Node>)) -> Surroundings {
-    let class = StorageClass { name: "standard".to_owned(), default: true };
+    let class = StorageClass { name: "standard".to_owned(), default: true, ..StorageClass::default() };
     let own = BTreeSet::from(["argocd".to_owned(), "platctl-system".to_owned()]);
     Surroundings::of(listings, nodes, vec![class], &own)
 }

@@ -1,5 +1,5 @@
-//! A cluster with nodes and nothing else but perhaps platctl's record of an installation: as much of an API server as the commands need that stop before the first write. It answers over
-//! plain HTTP, one request a connection, and remembers what would have changed something.
+//! A cluster with nodes and nothing else but perhaps platctl's record of an installation: as much of an API server as the commands need that
+//! stop before the first write. It answers over plain HTTP, one request a connection, and remembers what would have changed something.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,11 +16,11 @@ pub(crate) struct EmptyCluster {
 impl EmptyCluster {
     /// With one node of that many cores.
     pub(crate) fn start(cores: u32) -> Self {
-        Self::start_with(cores, None)
+        Self::start_with(cores, None, None)
     }
 
-    /// With the record of an installation too.
-    pub(crate) fn start_with(cores: u32, inventory: Option<String>) -> Self {
+    /// The same, perhaps with the record of an installation, and with what its answers say the time is.
+    pub(crate) fn start_with(cores: u32, inventory: Option<String>, date: Option<&'static str>) -> Self {
         let inventory = Arc::new(inventory);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -29,7 +29,7 @@ impl EmptyCluster {
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let (log, inventory) = (Arc::clone(&log), Arc::clone(&inventory));
-                thread::spawn(move || serve(connection, cores, inventory.as_deref(), &log));
+                thread::spawn(move || serve(connection, cores, inventory.as_deref(), date, &log));
             }
         });
         Self { port, writes }
@@ -56,7 +56,7 @@ pub(crate) fn kubeconfig(server: &str) -> String {
     config.to_string()
 }
 
-fn serve(mut connection: TcpStream, cores: u32, inventory: Option<&str>, log: &Mutex<Vec<String>>) {
+fn serve(mut connection: TcpStream, cores: u32, inventory: Option<&str>, date: Option<&str>, log: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut request = String::new();
     reader.read_line(&mut request).unwrap();
@@ -73,8 +73,9 @@ fn serve(mut connection: TcpStream, cores: u32, inventory: Option<&str>, log: &M
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
     let (method, path) = request.trim_end_matches(" HTTP/1.1\r\n").split_once(' ').unwrap();
+    let is_trial = path.contains("dryRun=All");
     let path = path.split('?').next().unwrap();
-    let is_question = method == "GET" || path.ends_with("/selfsubjectaccessreviews");
+    let is_question = method == "GET" || is_trial || path.ends_with("/selfsubjectaccessreviews");
     if !is_question {
         log.lock().unwrap().push(format!("{method} {path}"));
     }
@@ -84,8 +85,9 @@ fn serve(mut connection: TcpStream, cores: u32, inventory: Option<&str>, log: &M
     };
     let body = body.to_string();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    let date = date.map(|date| format!("\r\ndate: {date}")).unwrap_or_default();
     // A client that has gone away wants no answer.
-    let _ = write!(connection, "{head}\r\nconnection: close\r\n\r\n{body}");
+    let _ = write!(connection, "{head}{date}\r\nconnection: close\r\n\r\n{body}");
 }
 
 fn answer(path: &str, cores: u32, inventory: Option<&str>) -> Option<Value> {
@@ -119,7 +121,8 @@ fn answer(path: &str, cores: u32, inventory: Option<&str>) -> Option<Value> {
 fn node(cores: u32) -> Value {
     json!({
         "metadata": {"name": "one"},
-        "spec": {},
+        // A cloud that gives load balancers their addresses.
+        "spec": {"providerID": "gce://project/zone/one"},
         "status": {
             "allocatable": {"cpu": cores.to_string(), "memory": "64Gi"},
             "conditions": [{"type": "Ready", "status": "True"}],

@@ -1,6 +1,7 @@
 //! The lab for tests: a real control plane with simulated nodes (`tests/lab`), started in a directory of its own and gone with its owner.
 //! Here are its life, its admin API and `kubectl` around the fault proxy; how platctl is run against it is `install/run.rs`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,7 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A running lab. Dropped, it is down; when the test failed, its directory stays and is named.
 pub(crate) struct Lab {
-    directory: Option<TempDir>,
+    directory: PathBuf,
+    /// None when the lab was there before and stays.
+    own: Option<TempDir>,
     info: Value,
     /// One lab at a time, over all threads and processes: each takes most of a small machine.
     _turn: File,
@@ -30,15 +35,20 @@ impl Lab {
 
     /// With further flags of `lab up`.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::up(&[&["--pod-delay", "100ms"], flags].concat())
+    }
+
+    fn up(flags: &[&str]) -> Self {
         let turn = File::create(bin().join(".turn")).unwrap();
         turn.lock().unwrap();
-        let directory = tempfile::Builder::new().prefix("platctl-lab-").tempdir().unwrap();
+        let own = tempfile::Builder::new().prefix("platctl-lab-").tempdir().unwrap();
+        let directory = own.path().to_owned();
         let mut up = Command::new(bin().join("lab"));
-        up.arg("up").arg("--dir").arg(directory.path()).args(["--detach", "--pod-delay", "100ms"]).args(flags);
+        up.arg("up").arg("--dir").arg(&directory).arg("--detach").args(flags);
         let output = up.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let info = fs::read_to_string(directory.path().join("lab.json")).unwrap();
-        let lab = Self { directory: Some(directory), info: serde_json::from_str(&info).unwrap(), _turn: turn };
+        let info = info(&directory);
+        let lab = Self { directory, own: Some(own), info, _turn: turn };
         // Each namespace gets these from a controller that may not have come to the first ones yet.
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let path = format!("/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt");
@@ -47,8 +57,19 @@ impl Lab {
         lab
     }
 
+    /// This machine as the one node, which needs root.
+    pub(crate) fn start_real(images: &Path) -> Self {
+        Self::up(&["--node", "real", "--images", images.to_str().unwrap()])
+    }
+
+    /// A lab that is up already and stays up.
+    pub(crate) fn attach(directory: &Path) -> Self {
+        let turn = File::create(directory.join(".turn")).unwrap();
+        Self { directory: directory.to_owned(), own: None, info: info(directory), _turn: turn }
+    }
+
     pub(crate) fn directory(&self) -> &Path {
-        self.directory.as_ref().unwrap().path()
+        &self.directory
     }
 
     /// The kubeconfig through the fault proxy, which counts.
@@ -163,6 +184,13 @@ impl Lab {
         self.get(path).map(|list| list["items"].as_array().unwrap().clone()).unwrap_or_default()
     }
 
+    /// The keys of a Secret, decoded.
+    pub(crate) fn secret(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+        let secret = self.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).unwrap();
+        let text = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap();
+        secret["data"].as_object().unwrap().iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    }
+
     /// A kubeconfig through the fault proxy with what `change` makes of it.
     pub(crate) fn kubeconfig_with(&self, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
         let through = self.kubeconfig();
@@ -177,7 +205,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let Some(directory) = self.directory.take() else { return };
+        let Some(directory) = self.own.take() else { return };
         let _ = Command::new(bin().join("lab")).arg("down").arg("--dir").arg(directory.path()).output();
         if std::thread::panicking() {
             eprintln!("the lab's logs are kept in {}", directory.keep().join("logs").display());
@@ -185,9 +213,18 @@ impl Drop for Lab {
     }
 }
 
+fn info(directory: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(directory.join("lab.json")).unwrap()).unwrap()
+}
+
 /// Asks again and again until it is so; the last objection is the failure.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> T {
+    eventually_within(PATIENCE, what, ask)
+}
+
+/// `eventually` for what pauses by itself for longer.
+pub(crate) fn eventually_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         match ask() {
             Ok(found) => return found,

@@ -11,6 +11,7 @@ pub(super) use compare::judge;
 
 use compare::compared;
 
+use super::install::{How, Looking};
 use super::{Desired, connect, engine, install, inventory};
 use crate::cli::{Choice, Global, Upgrade};
 use crate::engine::inventory::{Inventory, Phase};
@@ -18,6 +19,7 @@ use crate::engine::{Engine, Totals};
 use crate::event::{Events, Line};
 use crate::failure::{Advise, code};
 use crate::plan::document::nearest;
+use crate::plan::preflight::find;
 use crate::plan::upgrade::codes;
 use crate::ui::Ui;
 
@@ -40,7 +42,7 @@ pub(super) async fn run(global: &Global, flags: &Upgrade, ui: &Ui) -> Result<u8>
             profile: profile.clone(),
             values: flags.values.clone(),
             set: flags.set.clone(),
-            repo_url: None,
+            ..Choice::default()
         })?,
         None => Desired::over(&record, &flags.values, &flags.set)?,
     };
@@ -81,7 +83,7 @@ async fn upgrade(
     judge(engine, plan, &record, &flags.accept)?;
     if record.phase == Phase::HandedOver {
         // What the repository holds is looked at below.
-        install::check_without(engine, plan, version, &["repository"]).await?;
+        install::check(engine, plan, &Looking { version, skipped: &[find("repository")?] }).await?;
         return in_git::upgrade(engine, desired, record, flags, ui).await;
     }
     if flags.branch.is_some() || flags.into.is_some() || flags.at.is_some() {
@@ -89,8 +91,8 @@ async fn upgrade(
             .hint("leave out `--branch`, `--into` and `--at`: platctl applies the upgrade itself")
             .exit(code::USAGE);
     }
-    let how = install::How { action: "upgrade", yes: flags.yes, dry_run: flags.dry_run, no_handoff: true };
-    install::proceed(engine, desired, Some(record), &how, version, ui).await
+    let how = How { action: "upgrade", yes: flags.yes, dry_run: flags.dry_run, no_handoff: true, prepull: false };
+    install::proceed(engine, desired, Some(record), &how, &Looking { version, skipped: &[] }, ui).await
 }
 
 fn line(label: &str, value: impl Into<String>) -> Line {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::CommandFactory;
 use serde_json::json;
 
-use super::{connect, images, install, read, wait_for_signal};
+use super::{connect, install, read, wait_for_signal};
 use crate::cli::{Choice, Cli, Global, Init, Install};
 use crate::cluster::contexts;
 use crate::embedded;
@@ -21,7 +21,7 @@ use crate::plan::interview::{Interview, Reply, Script, Step};
 use crate::plan::profile::{Base, Layers, Profile};
 use crate::plan::questions::{Question, Scene};
 use crate::plan::surroundings::Surroundings;
-use crate::plan::{self, Plan, written};
+use crate::plan::{self, Plan, images, written};
 use crate::ui::Ui;
 use crate::ui::table::paragraph;
 
@@ -90,10 +90,9 @@ async fn offer(global: &Global, interview: &Interview, path: &Path, ui: &Ui) -> 
     if !unless_interrupted(&state, ui, ui.confirm(question)).await? {
         return Ok(0);
     }
-    let choice = Choice { profile: as_flag(path), values: Vec::new(), set: Vec::new(), repo_url: None };
+    let choice = Choice { profile: as_flag(path), ..Choice::default() };
     let global = Global { context: interview.context().map(str::to_owned), ..global.clone() };
-    let flags =
-        Install { choice, yes: false, dry_run: false, no_handoff: false, timeout: None, wave_timeout: Vec::new() };
+    let flags = Install { choice, ..Install::default() };
     install::run(&global, &flags, ui).await
 }
 
@@ -226,7 +225,7 @@ impl Done {
         let base = Base::File { name: "the profile", text: &text };
         let profile = Profile::load(&Layers { built_in: &embedded::profiles(), base, values: &[], set: &[] }, catalog)?;
         let plan = plan::build(&profile, catalog)?;
-        let images = images::images(&plan);
+        let images = images::names(&plan);
         Ok(Self { text, plan, images })
     }
 }

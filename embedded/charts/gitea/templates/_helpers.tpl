@@ -3,13 +3,16 @@ app.kubernetes.io/name: gitea
 platctl.dev/component: gitea
 {{- end }}
 
+{{/* The full name of an image: at its mirror and with its digest, where `global` has them. Takes a dict of global and image. */}}
 {{- define "gitea.image" -}}
-{{ .Values.global.imageRegistry | default .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- $upstream := print .image.registry "/" .image.repository ":" .image.tag -}}
+{{- $registry := get .global.imageRegistries .image.registry | default .global.imageRegistry | default .image.registry -}}
+{{ $registry }}/{{ .image.repository }}:{{ .image.tag }}{{ with get .global.imageDigests $upstream }}@{{ . }}{{ end }}
 {{- end }}
 
 {{/* What both containers share: the same program on the same files. */}}
 {{- define "gitea.container" -}}
-image: {{ include "gitea.image" . }}
+image: {{ include "gitea.image" (dict "global" .Values.global "image" .Values.image) }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

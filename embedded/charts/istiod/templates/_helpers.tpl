@@ -4,9 +4,11 @@ platctl.dev/component: istiod
 app.kubernetes.io/name: istiod
 {{- end -}}
 
-{{/* The full name of an image. Takes a dict of global and image. */}}
+{{/* The full name of an image: at its mirror and with its digest, where `global` has them. Takes a dict of global and image. */}}
 {{- define "istiod.image" -}}
-{{ .global.imageRegistry | default .image.registry }}/{{ .image.repository }}:{{ .image.tag }}
+{{- $upstream := print .image.registry "/" .image.repository ":" .image.tag -}}
+{{- $registry := get .global.imageRegistries .image.registry | default .global.imageRegistry | default .image.registry -}}
+{{ $registry }}/{{ .image.repository }}:{{ .image.tag }}{{ with get .global.imageDigests $upstream }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{/* The map `over` laid on the map `base`, key by key and as deep as both have maps. JSON. */}}

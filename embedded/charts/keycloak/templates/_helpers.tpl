@@ -4,8 +4,11 @@ platctl.dev/component: keycloak
 app.kubernetes.io/name: keycloak
 {{- end -}}
 
+{{/* The full name of an image: at its mirror and with its digest, where `global` has them. Takes a dict of global and image. */}}
 {{- define "keycloak.image" -}}
-{{ .Values.global.imageRegistry | default .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- $upstream := print .image.registry "/" .image.repository ":" .image.tag -}}
+{{- $registry := get .global.imageRegistries .image.registry | default .global.imageRegistry | default .image.registry -}}
+{{ $registry }}/{{ .image.repository }}:{{ .image.tag }}{{ with get .global.imageDigests $upstream }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{- define "keycloak.host" -}}

@@ -3,8 +3,11 @@ app.kubernetes.io/name: loki
 platctl.dev/component: {{ .Chart.Name }}
 {{- end -}}
 
+{{/* The full name of an image: at its mirror and with its digest, where `global` has them. Takes a dict of global and image. */}}
 {{- define "loki.image" -}}
-{{ .Values.global.imageRegistry | default .Values.image.registry }}/{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- $upstream := print .image.registry "/" .image.repository ":" .image.tag -}}
+{{- $registry := get .global.imageRegistries .image.registry | default .global.imageRegistry | default .image.registry -}}
+{{ $registry }}/{{ .image.repository }}:{{ .image.tag }}{{ with get .global.imageDigests $upstream }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{/* A retention period, refused here rather than by Loki in a crash loop. */}}

@@ -3,6 +3,13 @@
 platctl.dev/component: postgres
 {{- end -}}
 
+{{/* The full name of an image: at its mirror and with its digest, where `global` has them. Takes a dict of global and image. */}}
+{{- define "postgres.image" -}}
+{{- $upstream := print .image.registry "/" .image.repository ":" .image.tag -}}
+{{- $registry := get .global.imageRegistries .image.registry | default .global.imageRegistry | default .image.registry -}}
+{{ $registry }}/{{ .image.repository }}:{{ .image.tag }}{{ with get .global.imageDigests $upstream }}@{{ . }}{{ end }}
+{{- end -}}
+
 {{/* PostgreSQL's settings as a map of texts, the user's own first. */}}
 {{- define "postgres.parameters" -}}
 {{- $parameters := dict

@@ -18,11 +18,12 @@ import (
 
 // Lab is what the API steers.
 type Lab struct {
-	Proxy     *faultproxy.Proxy
+	Proxy *faultproxy.Proxy
+	// Pods and Workloads are nil where the node is real.
 	Pods      *node.Pods
 	Balancers *network.LoadBalancers
 	Workloads *workload.Manager
-	// Units are the control plane's own processes.
+	// Units are the processes of the control plane and of the real node.
 	Units []*child.Unit
 }
 
@@ -34,9 +35,15 @@ func Serve(listener net.Listener, lab *Lab) {
 	mux.HandleFunc("DELETE /faults", do(lab.Proxy.Faults.Clear))
 	mux.HandleFunc("GET /requests", show(func() any { return lab.Proxy.Counts.Report() }))
 	mux.HandleFunc("DELETE /requests", do(lab.Proxy.Counts.Reset))
-	mux.HandleFunc("GET /pods", show(func() any { return lab.Pods.Rules.List() }))
-	mux.HandleFunc("POST /pods", accept(lab.addRule))
-	mux.HandleFunc("DELETE /pods", do(func() { lab.Pods.Rules.Clear(); lab.Pods.LookAll() }))
+	if lab.Pods != nil {
+		mux.HandleFunc("GET /pods", show(func() any { return lab.Pods.Rules.List() }))
+		mux.HandleFunc("POST /pods", accept(lab.addRule))
+		mux.HandleFunc("DELETE /pods", do(func() { lab.Pods.Rules.Clear(); lab.Pods.LookAll() }))
+	} else {
+		mux.HandleFunc("/pods", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "the node is real: its pods do what their programs do", http.StatusNotFound)
+		})
+	}
 	mux.HandleFunc("GET /processes", show(lab.processes))
 	mux.HandleFunc("POST /processes/{name}/{action}", lab.control)
 	mux.HandleFunc("GET /loadbalancer", show(func() any { return balancer{lab.Balancers.Enabled()} }))
@@ -87,7 +94,11 @@ func (l *Lab) processes() any {
 	for _, unit := range l.Units {
 		control[unit.Name] = unit.State()
 	}
-	return map[string]any{"controlPlane": control, "workloads": l.Workloads.List()}
+	listed := map[string]any{"controlPlane": control}
+	if l.Workloads != nil {
+		listed["workloads"] = l.Workloads.List()
+	}
+	return listed
 }
 
 func (l *Lab) control(w http.ResponseWriter, r *http.Request) {
@@ -97,6 +108,10 @@ func (l *Lab) control(w http.ResponseWriter, r *http.Request) {
 			reply(w, workload.Apply([]*child.Unit{unit}, action))
 			return
 		}
+	}
+	if l.Workloads == nil {
+		http.Error(w, "no process "+name, http.StatusBadRequest)
+		return
 	}
 	reply(w, l.Workloads.Control(name, action))
 }

@@ -26,6 +26,8 @@ type Spec struct {
 	LogFile string
 	// PidDir gets <Name>.pid.
 	PidDir string
+	// Namespaces are clone flags of namespaces that the process gets for itself.
+	Namespaces uintptr
 
 	root *Root
 }
@@ -65,7 +67,7 @@ func Start(spec Spec) (*Child, error) {
 	defer log.Close()
 	cmd := exec.Command(spec.Path, spec.Args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = spec.Env, spec.Dir, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: spec.Namespaces}
 	if spec.root != nil {
 		spec.root.namespaces(cmd.SysProcAttr)
 	}

@@ -15,8 +15,19 @@ func WritePidFile(path string, pid int) {
 	_ = os.WriteFile(path, fmt.Appendf(nil, "%d %s\n", pid, startTime(pid)), 0o644)
 }
 
-// ReadPidFile returns the recorded process, or 0 when it no longer runs.
+// ReadPidFile returns the recorded process, or 0 when it no longer runs. One that
+// has ended and that nobody has asked about does not run.
 func ReadPidFile(path string) int {
+	pid := recorded(path)
+	if pid != 0 && processState(pid) == "Z" {
+		return 0
+	}
+	return pid
+}
+
+// recorded also counts a process that has ended as long as the kernel keeps its id:
+// the rest of its group may still be there.
+func recorded(path string) int {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return 0
@@ -38,8 +49,9 @@ func KillLeftovers(dir string) int {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
 	killed := 0
 	for _, file := range files {
-		if pid := ReadPidFile(file); pid != 0 {
+		if pid := recorded(file); pid != 0 {
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			WaitGone(pid, 10*time.Second)
 			killed++
 		}
 		_ = os.Remove(file)

@@ -1,6 +1,7 @@
 // Package controlplane runs the unmodified etcd, kube-apiserver,
 // kube-controller-manager and kube-scheduler. All four are linked into the lab's
-// own binary and run as child processes of it, so that a test can kill one.
+// own binary and run as child processes of it, so that a test can kill one. The
+// node's kubelet and kube-proxy are linked in likewise (package realnode runs them).
 package controlplane
 
 import (
@@ -14,10 +15,13 @@ import (
 	"k8s.io/component-base/cli"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+
+	"platctl.dev/lab/internal/realnode"
 )
 
-// Run executes the control-plane component called name; false when there is none.
+// Run executes the component of Kubernetes called name; false when there is none.
 func Run(name string, args []string) (code int, known bool) {
 	os.Args = append([]string{name}, args...)
 	switch name {
@@ -29,6 +33,10 @@ func Run(name string, args []string) (code int, known bool) {
 		return cli.Run(controllermanager.NewControllerManagerCommand()), true
 	case "kube-scheduler":
 		return cli.Run(scheduler.NewSchedulerCommand()), true
+	case "kube-proxy":
+		return cli.Run(proxy.NewProxyCommand()), true
+	case "kubelet":
+		return realnode.RunKubelet(args), true
 	}
 	return 0, false
 }

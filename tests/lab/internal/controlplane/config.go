@@ -25,7 +25,10 @@ const (
 
 // Config holds the paths, ports and credentials of one control plane.
 type Config struct {
-	Dir        string
+	Dir string
+	// Address is where the API server listens: loopback, or where pods of a real node
+	// reach it.
+	Address    string
 	CA         *pki.Authority
 	Serving    pki.Pair
 	Kubelet    pki.Pair
@@ -37,11 +40,16 @@ type Config struct {
 	AdminToken string
 
 	managerToken, schedulerToken string
+	nodeToken, proxyToken        string
 }
 
-// NewConfig makes certificates, tokens and configuration files under dir.
-func NewConfig(dir string) (*Config, error) {
-	config := &Config{Dir: dir}
+// Loopback is the API server's address unless there is a real node.
+const Loopback = "127.0.0.1"
+
+// NewConfig makes certificates, tokens and configuration files under dir, for an
+// API server at address.
+func NewConfig(dir, address string) (*Config, error) {
+	config := &Config{Dir: dir, Address: address}
 	for _, sub := range []string{"logs", "pids", "run", "config"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
@@ -53,7 +61,12 @@ func NewConfig(dir string) (*Config, error) {
 	}
 	config.APIPort, config.EtcdPort, config.PeerPort = ports[0], ports[1], ports[2]
 	config.KCMPort, config.SchedPort = ports[3], ports[4]
+	if ip := net.ParseIP(address); ip != nil && !ip.IsLoopback() {
+		// Pods reach it too, so it has the port that NetworkPolicies expect.
+		config.APIPort = 6443
+	}
 	config.AdminToken, config.managerToken, config.schedulerToken = randomToken(), randomToken(), randomToken()
+	config.nodeToken, config.proxyToken = randomToken(), randomToken()
 	if err := config.makeCertificates(); err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
 	}
@@ -65,7 +78,7 @@ func (c *Config) makeCertificates() (err error) {
 		return err
 	}
 	names := []string{
-		"127.0.0.1", "localhost", APIServiceIP, "kubernetes", "kubernetes.default",
+		Loopback, c.Address, "localhost", APIServiceIP, "kubernetes", "kubernetes.default",
 		"kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
 	}
 	if c.Serving, err = c.CA.Issue("apiserver", pkix.Name{CommonName: "kube-apiserver"}, names...); err != nil {
@@ -87,7 +100,7 @@ func (c *Config) makeCertificates() (err error) {
 func (c *Config) writeFiles() error {
 	files := map[string]string{
 		"config/tokens.csv": fmt.Sprintf("%s,lab-admin,lab-admin,\"system:masters\"\n%s,system:kube-controller-manager,kcm\n%s,system:kube-scheduler,scheduler\n",
-			c.AdminToken, c.managerToken, c.schedulerToken),
+			c.AdminToken, c.managerToken, c.schedulerToken) + c.nodeTokens(),
 		"config/audit.yaml":           auditPolicy,
 		"direct.kubeconfig":           c.Kubeconfig(c.DirectURL(), c.AdminToken),
 		"config/kcm.kubeconfig":       c.Kubeconfig(c.DirectURL(), c.managerToken),
@@ -109,7 +122,9 @@ func (c *Config) WriteEgress(socket string) error {
 }
 
 // DirectURL is the API server's own address.
-func (c *Config) DirectURL() string { return fmt.Sprintf("https://127.0.0.1:%d", c.APIPort) }
+func (c *Config) DirectURL() string { return fmt.Sprintf("https://%s:%d", c.Address, c.APIPort) }
+
+func (c *Config) hasRealNode() bool { return c.Address != Loopback }
 
 func (c *Config) path(parts ...string) string {
 	return filepath.Join(append([]string{c.Dir}, parts...)...)

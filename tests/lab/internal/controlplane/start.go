@@ -54,12 +54,9 @@ func (c *Config) unit(name string, args ...string) *child.Unit {
 func (c *Config) etcdURL() string { return fmt.Sprintf("http://127.0.0.1:%d", c.EtcdPort) }
 
 func (c *Config) apiserverArgs() []string {
-	return []string{
-		"--bind-address=127.0.0.1",
+	args := []string{
+		"--bind-address=" + c.Address,
 		"--secure-port=" + strconv.Itoa(c.APIPort),
-		// Never dialled: nobody reconciles endpoints of the kubernetes Service here.
-		"--advertise-address=192.0.2.1",
-		"--endpoint-reconciler-type=none",
 		"--etcd-servers=" + c.etcdURL(),
 		"--service-cluster-ip-range=" + ServiceCIDR,
 		"--tls-cert-file=" + c.Serving.CertFile,
@@ -76,16 +73,24 @@ func (c *Config) apiserverArgs() []string {
 		"--kubelet-client-certificate=" + c.Kubelet.CertFile,
 		"--kubelet-client-key=" + c.Kubelet.KeyFile,
 		"--kubelet-preferred-address-types=InternalIP",
-		"--egress-selector-config-file=" + c.path("config", "egress.yaml"),
 		"--audit-policy-file=" + c.path("config", "audit.yaml"),
 		"--audit-log-path=" + c.path("logs", "audit.log"),
 		"--profiling=false",
 	}
+	if c.hasRealNode() {
+		return append(args, "--advertise-address="+c.Address)
+	}
+	return append(args,
+		// Never dialled: nobody reconciles endpoints of the kubernetes Service here.
+		"--advertise-address=192.0.2.1",
+		"--endpoint-reconciler-type=none",
+		"--egress-selector-config-file="+c.path("config", "egress.yaml"),
+	)
 }
 
 func (c *Config) managerArgs() []string {
 	kubeconfig := c.path("config", "kcm.kubeconfig")
-	return []string{
+	args := []string{
 		"--bind-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(c.KCMPort),
 		"--kubeconfig=" + kubeconfig,
@@ -98,11 +103,14 @@ func (c *Config) managerArgs() []string {
 		"--service-account-private-key-file=" + c.path("pki", "sa.key"),
 		"--cluster-signing-cert-file=" + c.CA.CAFile(),
 		"--cluster-signing-key-file=" + c.CA.CAKeyFile(),
-		// Pods have loopback addresses, which the endpoints APIs refuse.
-		"--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller",
 		// A lab should show what it is told quickly.
 		"--concurrent-deployment-syncs=10",
 	}
+	if c.hasRealNode() {
+		return args
+	}
+	// Simulated pods have loopback addresses, which the endpoints APIs refuse.
+	return append(args, "--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller")
 }
 
 func (c *Config) schedulerArgs() []string {

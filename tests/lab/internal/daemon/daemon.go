@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -25,6 +26,7 @@ import (
 	"platctl.dev/lab/internal/kubelet"
 	"platctl.dev/lab/internal/network"
 	"platctl.dev/lab/internal/node"
+	"platctl.dev/lab/internal/realnode"
 	"platctl.dev/lab/internal/storage"
 	"platctl.dev/lab/internal/workload"
 )
@@ -34,10 +36,15 @@ type Options struct {
 	Dir        string
 	Nodes      int
 	PodDelay   time.Duration
+	PullDelay  time.Duration
 	Components []string
 	BinDir     string
 	// Version is what /version claims through the fault proxy; empty for the truth.
 	Version string
+	// RealNode makes the machine the one node, instead of simulated ones. ImagesDir
+	// may have OCI archives for it.
+	RealNode  bool
+	ImagesDir string
 }
 
 // Info is what lab.json holds.
@@ -48,7 +55,7 @@ type Info struct {
 	DirectKubeconfig string   `json:"directKubeconfig"`
 	Server           string   `json:"server"`
 	DirectServer     string   `json:"directServer"`
-	ClusterProxy     string   `json:"clusterProxy"`
+	ClusterProxy     string   `json:"clusterProxy,omitempty"`
 	PodCIDR          string   `json:"podCIDR"`
 	Real             []string `json:"real"`
 }
@@ -61,6 +68,7 @@ type lab struct {
 	addresses *node.Addresses
 	closers   []func()
 	manager   *workload.Manager
+	node      *realnode.Node
 }
 
 // Run brings a lab up, calls ready, and takes it down when ctx ends.
@@ -71,7 +79,11 @@ func Run(ctx context.Context, options Options, ready func(Info)) error {
 	child.WritePidFile(PidFile(options.Dir), os.Getpid())
 	lab := &lab{options: options}
 	defer lab.down()
-	info, err := lab.up(ctx)
+	up := lab.up
+	if options.RealNode {
+		up = lab.upReal
+	}
+	info, err := up(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,11 +108,12 @@ func removeSockets(dir string) {
 }
 
 // CleanUp ends what a lab that was killed has left behind.
-func CleanUp(dir string) {
+func CleanUp(dir string) error {
 	child.KillLeftovers(filepath.Join(dir, "pids"))
 	removeSockets(dir)
 	_ = os.Remove(PidFile(dir))
 	_ = os.Remove(InfoFile(dir))
+	return realnode.CleanUp(dir)
 }
 
 // prepareDir makes room for a new cluster: a lab always starts empty.
@@ -108,7 +121,9 @@ func prepareDir(dir string) error {
 	if pid := child.ReadPidFile(PidFile(dir)); pid != 0 {
 		return fmt.Errorf("a lab runs in %s already (process %d): `lab down --dir %s` ends it", dir, pid, dir)
 	}
-	CleanUp(dir)
+	if err := CleanUp(dir); err != nil {
+		return err
+	}
 	for _, old := range []string{"etcd", "run", "pki", "config", "logs", "pids", "lab.json", "kubeconfig", "direct.kubeconfig"} {
 		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
 			return err
@@ -118,7 +133,7 @@ func prepareDir(dir string) error {
 }
 
 func (l *lab) up(ctx context.Context) (info Info, err error) {
-	if l.config, err = controlplane.NewConfig(l.options.Dir); err != nil {
+	if l.config, err = controlplane.NewConfig(l.options.Dir, controlplane.Loopback); err != nil {
 		return info, err
 	}
 	if l.addresses, err = node.ClaimAddresses(); err != nil {
@@ -157,10 +172,11 @@ func (l *lab) up(ctx context.Context) (info Info, err error) {
 	}
 	nodes := node.Names(l.options.Nodes)
 	pods := node.NewPods(client, factory, l.addresses, nodes, recorder(ctx, client))
-	pods.Delay, pods.Backings = l.options.PodDelay, l.manager
+	pods.Delay, pods.Images.Delay, pods.Backings = l.options.PodDelay, l.options.PullDelay, l.manager
 	l.manager.Look = pods.Look
 	balancers := network.NewLoadBalancers(client, factory)
-	storage.Watch(ctx, client, factory)
+	volumes := storage.Volumes{Client: client}
+	volumes.Watch(ctx, factory)
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	go pods.Run(ctx)
@@ -171,7 +187,7 @@ func (l *lab) up(ctx context.Context) (info Info, err error) {
 	if err := node.Register(ctx, client, nodes, kubeletPort, controlplane.Version); err != nil {
 		return info, err
 	}
-	if err := storage.CreateClass(ctx, client); err != nil {
+	if err := volumes.CreateClass(ctx); err != nil {
 		return info, err
 	}
 	if err := awaitNamespaces(ctx, client); err != nil {
@@ -269,9 +285,16 @@ func (l *lab) serveFrontends(pods *node.Pods, balancers *network.LoadBalancers) 
 	if err != nil {
 		return "", "", err
 	}
-	admin.Serve(adminListener, &admin.Lab{Proxy: proxy, Pods: pods, Balancers: balancers, Workloads: l.manager, Units: l.units})
+	admin.Serve(adminListener, &admin.Lab{Proxy: proxy, Pods: pods, Balancers: balancers, Workloads: l.manager, Units: l.allUnits()})
 	l.closers = append(l.closers, proxy.Close, func() { _ = adminListener.Close() })
 	return "https://" + listener.Addr().String(), "http://" + adminListener.Addr().String(), nil
+}
+
+func (l *lab) allUnits() []*child.Unit {
+	if l.node == nil {
+		return l.units
+	}
+	return append(slices.Clone(l.units), l.node.Units()...)
 }
 
 // down takes everything down; the API server last but etcd, so that the real
@@ -283,9 +306,15 @@ func (l *lab) down() {
 	for _, closer := range l.closers {
 		closer()
 	}
+	if l.node != nil {
+		l.node.Close()
+	}
 	controlplane.Stop(l.units)
 	if l.addresses != nil {
 		l.addresses.Release()
+	}
+	if err := realnode.CleanUp(l.options.Dir); err != nil {
+		log.Print(err)
 	}
 	_ = os.Remove(InfoFile(l.options.Dir))
 	_ = os.Remove(PidFile(l.options.Dir))

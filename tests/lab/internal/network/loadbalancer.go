@@ -18,8 +18,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// LoadBalancers gives Services of type LoadBalancer an address of TEST-NET-3,
-// which leads nowhere.
+// BalancerCIDR lies beside the range of pods: a range for documentation is what others take for their addresses too.
+const BalancerCIDR = "10.87.0.0/24"
+
+// LoadBalancers gives Services of type LoadBalancer an address of BalancerCIDR. It
+// leads nowhere unless there is a kube-proxy, which makes it work on its node.
 type LoadBalancers struct {
 	client   kubernetes.Interface
 	services listers.ServiceLister
@@ -119,7 +122,7 @@ func (l *LoadBalancers) addressFor(service *core.Service) string {
 		return ""
 	}
 	if _, found := l.given[service.UID]; !found {
-		l.given[service.UID] = fmt.Sprintf("203.0.113.%d", 10+len(l.given)%240)
+		l.given[service.UID] = fmt.Sprintf("10.87.0.%d", 10+len(l.given)%240)
 	}
 	return l.given[service.UID]
 }

@@ -43,6 +43,10 @@ func (p *Pods) stageOf(pod *core.Pod, memory *history, rule Rule, delay time.Dur
 			memory.began = time.Now()
 			return creating, blocked, poll
 		}
+		if wait := p.Images.wait(pod, time.Now()); wait > 0 {
+			memory.began = time.Now()
+			return creating, nil, wait
+		}
 	}
 	age := time.Since(memory.began)
 	switch {

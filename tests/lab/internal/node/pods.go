@@ -34,6 +34,7 @@ type Backings interface {
 type Pods struct {
 	Rules    Rules
 	Delay    time.Duration
+	Images   Images
 	Backings Backings
 
 	client     kubernetes.Interface

@@ -1,10 +1,13 @@
 // Package storage provisions a PersistentVolume for every claim of the lab's
-// default StorageClass, and removes it with the claim. Nothing is ever mounted.
+// default StorageClass, and removes it with the claim. With a real node a volume is
+// a directory; with simulated ones nothing is ever mounted.
 package storage
 
 import (
 	"context"
 	"log"
+	"os"
+	"path/filepath"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -19,16 +22,24 @@ import (
 const (
 	// ClassName is the default StorageClass.
 	ClassName   = "standard"
-	provisioner = "lab.platctl.dev/simulated"
+	provisioner = "lab.platctl.dev/storage"
 
 	provisionerAnnotation  = "volume.kubernetes.io/storage-provisioner"
 	selectedNodeAnnotation = "volume.kubernetes.io/selected-node"
 	provisionedBy          = "pv.kubernetes.io/provisioned-by"
 )
 
-// CreateClass makes the default StorageClass.
-func CreateClass(ctx context.Context, client kubernetes.Interface) error {
-	mode, reclaim, expand := storage.VolumeBindingWaitForFirstConsumer, core.PersistentVolumeReclaimDelete, true
+// Volumes is where volumes come from.
+type Volumes struct {
+	Client kubernetes.Interface
+	// Dir holds the directories of the real node's volumes; empty if nodes are simulated.
+	Dir string
+}
+
+// CreateClass makes the default StorageClass. Nothing can be refused or forgotten
+// when a volume that is not there grows; a directory has no size to begin with.
+func (v Volumes) CreateClass(ctx context.Context) error {
+	mode, reclaim, expand := storage.VolumeBindingWaitForFirstConsumer, core.PersistentVolumeReclaimDelete, v.Dir == ""
 	class := &storage.StorageClass{
 		ObjectMeta: meta.ObjectMeta{
 			Name:        ClassName,
@@ -36,24 +47,22 @@ func CreateClass(ctx context.Context, client kubernetes.Interface) error {
 		},
 		Provisioner: provisioner, VolumeBindingMode: &mode, ReclaimPolicy: &reclaim, AllowVolumeExpansion: &expand,
 	}
-	_, err := client.StorageV1().StorageClasses().Create(ctx, class, meta.CreateOptions{})
+	_, err := v.Client.StorageV1().StorageClasses().Create(ctx, class, meta.CreateOptions{})
 	return err
 }
 
 // Watch provisions and cleans up from informer events.
-func Watch(ctx context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) {
+func (v Volumes) Watch(ctx context.Context, factory informers.SharedInformerFactory) {
 	onClaim := func(object any) {
 		claim, ok := object.(*core.PersistentVolumeClaim)
 		if ok && wants(claim) {
-			attempt(ctx, "provision for claim "+claim.Namespace+"/"+claim.Name, func() error { return provision(ctx, client, claim) })
+			attempt(ctx, "provision for claim "+claim.Namespace+"/"+claim.Name, func() error { return v.provision(ctx, claim) })
 		}
 	}
 	onVolume := func(object any) {
 		volume, ok := object.(*core.PersistentVolume)
 		if ok && volume.Annotations[provisionedBy] == provisioner && volume.Status.Phase == core.VolumeReleased {
-			attempt(ctx, "delete volume "+volume.Name, func() error {
-				return client.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, meta.DeleteOptions{})
-			})
+			attempt(ctx, "delete volume "+volume.Name, func() error { return v.remove(ctx, volume.Name) })
 		}
 	}
 	_, _ = factory.Core().V1().PersistentVolumeClaims().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -71,8 +80,12 @@ func wants(claim *core.PersistentVolumeClaim) bool {
 		claim.Annotations[provisionerAnnotation] == provisioner && claim.Annotations[selectedNodeAnnotation] != ""
 }
 
-func provision(ctx context.Context, client kubernetes.Interface, claim *core.PersistentVolumeClaim) error {
+func (v Volumes) provision(ctx context.Context, claim *core.PersistentVolumeClaim) error {
 	name := "pvc-" + string(claim.UID)
+	source, affinity, err := v.source(name, claim.Annotations[selectedNodeAnnotation])
+	if err != nil {
+		return err
+	}
 	volume := &core.PersistentVolume{
 		ObjectMeta: meta.ObjectMeta{Name: name, Annotations: map[string]string{provisionedBy: provisioner}},
 		Spec: core.PersistentVolumeSpec{
@@ -84,14 +97,45 @@ func provision(ctx context.Context, client kubernetes.Interface, claim *core.Per
 				Kind: "PersistentVolumeClaim", APIVersion: "v1",
 				Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID,
 			},
-			PersistentVolumeSource: core.PersistentVolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/simulated/" + name}},
+			PersistentVolumeSource: source,
+			NodeAffinity:           affinity,
 		},
 	}
 	if claim.Spec.StorageClassName != nil {
 		volume.Spec.StorageClassName = *claim.Spec.StorageClassName
 	}
-	_, err := client.CoreV1().PersistentVolumes().Create(ctx, volume, meta.CreateOptions{})
+	_, err = v.Client.CoreV1().PersistentVolumes().Create(ctx, volume, meta.CreateOptions{})
 	return err
+}
+
+// source makes the volume's directory on a real node, which any user may write to:
+// an image's user is nobody the lab could know. Being a local volume, the kubelet
+// gives it to the pod's fsGroup too.
+func (v Volumes) source(name, node string) (core.PersistentVolumeSource, *core.VolumeNodeAffinity, error) {
+	if v.Dir == "" {
+		return core.PersistentVolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/simulated/" + name}}, nil, nil
+	}
+	path := filepath.Join(v.Dir, name)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return core.PersistentVolumeSource{}, nil, err
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		return core.PersistentVolumeSource{}, nil, err
+	}
+	affinity := &core.VolumeNodeAffinity{Required: &core.NodeSelector{NodeSelectorTerms: []core.NodeSelectorTerm{{
+		MatchExpressions: []core.NodeSelectorRequirement{{Key: core.LabelHostname, Operator: core.NodeSelectorOpIn, Values: []string{node}}},
+	}}}}
+	return core.PersistentVolumeSource{Local: &core.LocalVolumeSource{Path: path}}, affinity, nil
+}
+
+// remove deletes the data first, so that it cannot be forgotten.
+func (v Volumes) remove(ctx context.Context, name string) error {
+	if v.Dir != "" {
+		if err := os.RemoveAll(filepath.Join(v.Dir, name)); err != nil {
+			return err
+		}
+	}
+	return v.Client.CoreV1().PersistentVolumes().Delete(ctx, name, meta.DeleteOptions{})
 }
 
 // attempt tries a few times in the background; the object being there or gone already is success.

@@ -94,6 +94,18 @@ impl Run {
         found.unwrap()
     }
 
+    /// The document that a run which goes on has printed.
+    pub(crate) fn document_so_far(&mut self) -> Value {
+        loop {
+            if self.line().is_none() {
+                self.fail("the run ended before its document");
+            }
+            if let Ok(document) = serde_json::from_str(&self.outcome.stdout) {
+                return document;
+            }
+        }
+    }
+
     /// A line of stdout; none at its end.
     fn line(&mut self) -> Option<String> {
         let left = self.deadline.saturating_duration_since(Instant::now());

@@ -1,0 +1,118 @@
+//! The platform on a real node: containers, sidecars, `NetworkPolicies`, databases, logins. What an API server alone cannot show. Runs only with
+//! `PLATCTL_REAL=1`, since it needs root, makes this machine a Kubernetes node and builds container images for a quarter of an hour the first
+//! time. `PLATCTL_REAL_LAB=DIR` takes a lab that is up already, with the platform installed, and leaves it so. Arguments choose checks.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test harness prints")]
+
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/census.rs"]
+mod census;
+#[path = "real/database.rs"]
+mod database;
+#[path = "real/gateway.rs"]
+mod gateway;
+#[path = "real/gitops.rs"]
+mod gitops;
+#[path = "real/handed_over.rs"]
+mod handed_over;
+#[path = "real/hardening.rs"]
+mod hardening;
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/lab.rs"]
+mod lab;
+#[path = "real/logs.rs"]
+mod logs;
+#[path = "real/mesh.rs"]
+mod mesh;
+#[path = "real/people.rs"]
+mod people;
+#[path = "real/platform.rs"]
+mod platform;
+#[path = "real/policies.rs"]
+mod policies;
+#[path = "real/probes.rs"]
+mod probes;
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/run.rs"]
+mod run;
+#[path = "real/traces.rs"]
+mod traces;
+#[path = "real/way_back.rs"]
+mod way_back;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use platform::Platform;
+
+type Check = (&'static str, fn(&Platform));
+
+/// In this order. What changes the platform for good comes late.
+const CHECKS: &[Check] = &[
+    ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    // Before anything is killed on purpose.
+    ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
+    ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
+    ("people::the_gateway_speaks_tls_alone", people::the_gateway_speaks_tls_alone),
+    ("people::administrators_reach_argo_cd_and_grafana", people::administrators_reach_argo_cd_and_grafana),
+    ("people::users_log_in_and_outlive_keycloak", people::users_log_in_and_outlive_keycloak),
+    ("mesh::plaintext_is_refused_and_identities_are_served", mesh::plaintext_is_refused_and_identities_are_served),
+    (
+        "mesh::the_status_port_answers_the_operator_without_a_sidecar",
+        mesh::the_status_port_answers_the_operator_without_a_sidecar,
+    ),
+    ("mesh::certificates_are_istiods_and_last_a_day", mesh::certificates_are_istiods_and_last_a_day),
+    ("mesh::a_rotation_breaks_no_connection", mesh::a_rotation_breaks_no_connection),
+    ("policies::network_policies_refuse_who_has_no_business", policies::network_policies_refuse_who_has_no_business),
+    (
+        "policies::authorization_policies_refuse_other_identities",
+        policies::authorization_policies_refuse_other_identities,
+    ),
+    ("gitops::a_pushed_value_is_applied", gitops::a_pushed_value_is_applied),
+    (
+        "gitops::a_new_chart_is_discovered_and_pruned_when_it_goes",
+        gitops::a_new_chart_is_discovered_and_pruned_when_it_goes,
+    ),
+    ("gitops::a_change_by_hand_is_put_back", gitops::a_change_by_hand_is_put_back),
+    ("gitops::a_field_deleted_in_git_goes", gitops::a_field_deleted_in_git_goes),
+    (
+        "gitops::a_broken_chart_is_tried_five_times_and_status_says_why",
+        gitops::a_broken_chart_is_tried_five_times_and_status_says_why,
+    ),
+    ("hardening::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
+    ("logs::a_line_of_a_pod_is_found", logs::a_line_of_a_pod_is_found),
+    ("logs::events_of_keycloak_are_found", logs::events_of_keycloak_are_found),
+    ("logs::records_of_postgresql_are_found", logs::records_of_postgresql_are_found),
+    ("database::two_replicas_follow_the_primary", database::two_replicas_follow_the_primary),
+    ("database::evictions_leave_a_primary_and_a_replica", database::evictions_leave_a_primary_and_a_replica),
+    ("database::a_lost_primary_loses_no_row", database::a_lost_primary_loses_no_row),
+    ("database::a_crashed_primary_loses_no_row", database::a_crashed_primary_loses_no_row),
+    ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
+];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = CHECKS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
+    let chosen: Vec<&Check> = chosen.collect();
+    if std::env::var_os("PLATCTL_REAL").is_none() {
+        println!("\n!!! NOT RUN: {} checks of the platform on a real node: PLATCTL_REAL=1, as root", chosen.len());
+        println!("\ntest result: ok. 0 passed; 0 failed; {} ignored", chosen.len());
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} checks", chosen.len());
+    let mut failed = Vec::new();
+    // What cannot be brought up fails by itself: nothing else could be checked.
+    let platform = Platform::bring_up();
+    for (name, check) in &chosen {
+        let passed = catch_unwind(AssertUnwindSafe(|| check(&platform))).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        if !passed {
+            failed.push(name);
+        }
+    }
+    platform.take_down(failed.is_empty());
+    let result = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!("\ntest result: {result}. {} passed; {} failed; 0 ignored", chosen.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,100 @@
+//! The platform under test: installed once, used by all checks.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::lab::{Lab, bin};
+use crate::run::Outcome;
+
+pub(crate) struct Platform {
+    pub(crate) lab: Lab,
+    /// What `install` said; none when the platform was there already.
+    installed: Option<Outcome>,
+}
+
+/// The profile that the lab's images need.
+pub(crate) fn profile() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/real/values.yaml").to_str().unwrap().to_owned()
+}
+
+impl Platform {
+    pub(crate) fn bring_up() -> Self {
+        if let Some(directory) = std::env::var_os("PLATCTL_REAL_LAB") {
+            return Self { lab: Lab::attach(Path::new(&directory)), installed: None };
+        }
+        let lab = Lab::start_real(&images());
+        let installed = lab.run(&["install", "--yes", "--profile", &profile()]).expect(0);
+        Self { lab, installed: Some(installed) }
+    }
+
+    /// After a failure the lab's files stay to be looked at.
+    pub(crate) fn take_down(self, is_all_well: bool) {
+        if is_all_well {
+            drop(self);
+            return;
+        }
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _lab = self.lab;
+            assert!(is_all_well, "not all is well");
+        }));
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        self.lab.run(&["status"]).document()
+    }
+
+    /// Runs a program in a container of a running pod.
+    pub(crate) fn exec(&self, namespace: &str, pod: &str, container: &str, command: &[&str]) -> Result<String, String> {
+        let exec = ["exec", "-n", namespace, pod, "-c", container, "--"];
+        self.lab.kubectl_with(&[&exec, command].concat(), "")
+    }
+}
+
+/// The items of a list; none where it is missing.
+pub(crate) fn items(list: &Value) -> &[Value] {
+    list.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// All images of the platform, built where something is missing.
+fn images() -> PathBuf {
+    let target = bin().ancestors().nth(2).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+    for script in [&["real/install.sh"][..], &["build.sh", "pause", "coredns"], &["images/build.sh"]] {
+        let mut command = Command::new("bash");
+        command.arg(source.join(script[0])).args(&script[1..]).env("PLATCTL_TARGET", target);
+        let built = command.output().unwrap();
+        let words = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "tests/lab/{} failed: {words}", script.join(" "));
+    }
+    let images = target.join("lab/images");
+    let probe = images.join("probe.tar");
+    let mut command = Command::new("bash");
+    command.arg(source.join("real/probe/image.sh")).arg(probe).env("PLATCTL_TARGET", target);
+    let built = command.output().unwrap();
+    assert!(built.status.success(), "tests/lab/real/probe/image.sh failed: {}", String::from_utf8_lossy(&built.stderr));
+    images
+}
+
+/// Every wave, every Application, and the proof that the handoff changed nothing.
+pub(crate) fn everything_is_ready_and_handed_over(platform: &Platform) {
+    let status = platform.status();
+    assert_eq!((&status["ready"], &status["phase"]), (&true.into(), &"handed-over".into()), "{status:#}");
+    for component in status["components"].as_array().unwrap() {
+        assert_eq!((&component["sync"], &component["health"]), (&"Synced".into(), &"Healthy".into()), "{component:#}");
+    }
+    let Some(installed) = &platform.installed else { return };
+    let handed_over = installed.only("handed-over");
+    assert!(
+        handed_over["objects"].as_u64().unwrap() > 100 && handed_over["pods"].as_u64().unwrap() > 10,
+        "{handed_over}"
+    );
+    let times: Vec<(String, String)> = installed
+        .events
+        .iter()
+        .filter(|event| event["type"] == "wave-started" || event["type"] == "wave-ready")
+        .map(|event| (format!("{} {}", event["type"], event["name"]), event["time"].to_string()))
+        .collect();
+    println!("waves: {times:?}");
+}
