@@ -88,6 +88,10 @@ impl From<kube::Error> for Problem {
             kube::Error::Api(status) => {
                 Self { class: class_of(status.code, &status.message), message: status.message.clone() }
             }
+            // An answer that breaks off is a lost connection, whatever ended it.
+            kube::Error::SerdeError(broken) if broken.is_eof() => {
+                Self { class: Class::Transient, message: format!("the answer broke off: {broken}") }
+            }
             kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
                 Self { class: Class::Invalid, message: innermost(&error) }
             }
@@ -444,6 +448,16 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_breaks_off_is_asked_for_again() {
+        let class_of = |text: &str| {
+            let broken = serde_json::from_str::<Value>(text).unwrap_err();
+            Problem::from(kube::Error::SerdeError(broken)).class
+        };
+        assert_eq!(class_of("{\"kind\": \"Applic"), Class::Transient);
+        assert_eq!(class_of("<html>"), Class::Invalid);
+    }
 
     #[test]
     fn classes_of_answers() {

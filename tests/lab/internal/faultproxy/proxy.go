@@ -78,9 +78,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := p.Faults.take(r)
 	recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 	started := time.Now()
+	aborted := false
 	switch {
 	case fault == nil:
-		p.forward(recorder, r)
+		aborted = p.forward(recorder, r)
 	case fault.Kind == "reset":
 		recorder.status = 0
 		reset(w)
@@ -92,17 +93,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault.answer(recorder)
 	}
 	p.Counts.add(r, recorder.status, fault != nil, started)
+	if aborted {
+		// The client must not take a half-sent answer for a whole one.
+		panic(http.ErrAbortHandler)
+	}
 }
 
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
-	// A cut watch makes the reverse proxy panic with ErrAbortHandler, which is how
-	// net/http wants a half-sent answer ended; it must still be counted.
+// forward tells whether the answer broke off: the reverse proxy then panics with
+// ErrAbortHandler, which is how net/http wants that ended. It must still be counted.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) (aborted bool) {
 	defer func() {
-		if problem := recover(); problem != nil && problem != http.ErrAbortHandler {
+		problem := recover()
+		aborted = problem == http.ErrAbortHandler
+		if problem != nil && !aborted {
 			panic(problem)
 		}
 	}()
 	p.backend.ServeHTTP(w, r)
+	return false
 }
 
 // reset ends the connection with a TCP reset, as a crashed server would.
