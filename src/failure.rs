@@ -91,12 +91,28 @@ pub trait Advise<T> {
 
 impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| Advice { hint: Some(hint.into()), code: None, source: error.into() }.into())
+        self.map_err(|error| advised(error, hint))
     }
 
     fn exit(self, code: u8) -> anyhow::Result<T> {
         self.map_err(|error| Advice { hint: None, code: Some(code), source: error.into() }.into())
     }
+}
+
+/// An error with advice, where there is no `Result` to add it to.
+pub fn advised(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
+    Advice { hint: Some(hint.into()), code: None, source: error.into() }.into()
+}
+
+/// An error with several causes, the first of them the outermost.
+pub fn chain(what: &str, causes: impl DoubleEndedIterator<Item = String>) -> anyhow::Error {
+    let causes = causes.rev().fold(None, |chain: Option<anyhow::Error>, cause| {
+        Some(match chain {
+            Some(chain) => chain.context(cause),
+            None => anyhow::anyhow!(cause),
+        })
+    });
+    causes.map_or_else(|| anyhow::anyhow!(what.to_owned()), |causes| causes.context(what.to_owned()))
 }
 
 /// The error of a command that was stopped by the user.

@@ -13,7 +13,7 @@ use crate::engine::convergence::is_applied;
 use crate::engine::inventory::{Inventory, Phase};
 use crate::engine::{Engine, Totals};
 use crate::event::{Event, Events, Line, PlannedWave};
-use crate::failure::{Advise, code};
+use crate::failure::{Advise, chain, code};
 use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
@@ -200,13 +200,8 @@ pub(super) async fn check(engine: &Engine, plan: &Plan, looking: &Looking<'_>) -
         engine.events.send(Event::Warned { check: warning.check.to_owned(), title: warning.title, hint: warning.hint });
     }
     let Some(first) = blocking.first() else { return Ok(facts) };
-    let error = blocking.iter().rev().fold(None, |chain: Option<anyhow::Error>, finding| {
-        let line = format!("{} ({})", finding.title, finding.check);
-        Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
-    });
-    let error = error
-        .unwrap_or_else(|| anyhow!("refused"))
-        .context("the cluster is not ready for the platform; nothing was written");
+    let causes = blocking.iter().map(|finding| format!("{} ({})", finding.title, finding.check));
+    let error = chain("the cluster is not ready for the platform; nothing was written", causes);
     let hint = format!("{}; `platctl explain {}` says more", first.hint, first.check);
     Err(error).hint(hint).exit(code::REFUSED)
 }

@@ -218,17 +218,6 @@ fn holder(action: &str) -> String {
     )
 }
 
-/// An error with several causes of equal rank.
-fn chain(what: &str, causes: impl DoubleEndedIterator<Item = String>) -> anyhow::Error {
-    let causes = causes.rev().fold(None, |chain: Option<anyhow::Error>, cause| {
-        Some(match chain {
-            Some(chain) => chain.context(cause),
-            None => anyhow!(cause),
-        })
-    });
-    causes.map_or_else(|| anyhow!(what.to_owned()), |causes| causes.context(what.to_owned()))
-}
-
 async fn inventory(cluster: &Cluster) -> Result<Option<Inventory>> {
     cluster.load_inventory().await.map_err(|problem| anyhow!(problem)).context("read the inventory")
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use super::convergence::content;
 use super::inventory::{Inventory, Phase, Published};
 use crate::cluster::{Seen, Selector};
 use crate::event::Event;
-use crate::failure::Advise;
+use crate::failure::{Advise, chain};
 use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::applicationset::{self, APPLICATION_SET};
 use crate::plan::profile::{Profile, RepositoryMode, duration};
@@ -190,11 +190,10 @@ impl Engine {
                 .filter(|condition| condition["type"] == "ErrorOccurred" && condition["status"] == "True");
             lines.extend(errors.filter_map(|condition| Some(format!("{id}: {}", condition["message"].as_str()?))));
         }
-        let error = lines.into_iter().rev().fold(None, |chain: Option<anyhow::Error>, line| {
-            Some(chain.map_or_else(|| anyhow!(line.clone()), |chain| chain.context(line.clone())))
-        });
-        let error = error.unwrap_or_else(|| anyhow!("the Applications are at different commits"));
-        error.context("Argo CD did not bring every Application to Synced and Healthy in time")
+        if lines.is_empty() {
+            lines.push("the Applications are at different commits".to_owned());
+        }
+        chain("Argo CD did not bring every Application to Synced and Healthy in time", lines.into_iter())
     }
 }
 

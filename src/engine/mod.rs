@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Cluster, Problem, Propagation};
 use crate::event::{Event, Events};
-use crate::failure::{Advise, interrupted};
+use crate::failure::{advised, interrupted};
 use crate::object::Id;
 use crate::plan::Plan;
 use inventory::{Inventory, Phase};
@@ -204,9 +204,5 @@ fn refusal(problem: Problem) -> anyhow::Error {
             "the object is in the chart: `platctl render COMPONENT` shows it as it was sent"
         }
     };
-    let result: Result<()> = Err(problem).hint(hint);
-    match result {
-        Err(error) => error,
-        Ok(()) => anyhow::anyhow!("unreachable"),
-    }
+    advised(problem, hint)
 }

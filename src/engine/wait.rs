@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::cluster::{Seen, Selector};
 use crate::event::Event;
-use crate::failure::Advise;
+use crate::failure::{advised, chain};
 use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::PlannedComponent;
 use crate::readiness::{Verdict, is_awaited, judge};
@@ -142,20 +142,14 @@ impl Engine {
     async fn diagnosed(&self, component: &str, culprit: &Id, reason: &str, timed_out: bool) -> anyhow::Error {
         let diagnosis =
             tokio::time::timeout(Duration::from_secs(20), self.cluster.diagnose(culprit)).await.unwrap_or_default();
-        // The reason is the outermost of them, the last line of the log the innermost.
-        let mut lines = diagnosis.lines().into_iter().rev();
-        let innermost = lines.next();
-        let error = innermost.map(|line| lines.fold(anyhow!(line), anyhow::Error::context).context(reason.to_owned()));
-        let error = error.unwrap_or_else(|| anyhow!("{reason}"));
         let what = if timed_out { "is not ready in time" } else { "does not become ready" };
-        let error = error.context(format!("{culprit} {what}"));
+        // The reason is the outermost of the causes, the last line of the log the innermost.
+        let causes = std::iter::once(reason.to_owned()).chain(diagnosis.lines());
+        let error = chain(&format!("{culprit} {what}"), causes);
         let hint = format!(
             "mend the cause, then run the same command again: it goes on where it stopped; `platctl status` shows component `{component}`"
         );
-        match Err::<(), _>(error).hint(hint) {
-            Err(error) => error,
-            Ok(()) => anyhow!("unreachable"),
-        }
+        advised(error, hint)
     }
 }
 

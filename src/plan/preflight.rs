@@ -21,7 +21,7 @@ use crate::plan::document::nearest;
 pub use capacity::{Requests, count_taken, millis, requested, requests};
 pub use catalogue::{CHECKS, NOT_CHECKED};
 pub use conflicts::{Injector, Installation, StoredVersions, installations, other_injectors, stored_versions};
-pub use network::{Balancer, Plugin, balancer, plugins};
+pub use network::{Balancer, Plugin, balanced, balancer, plugins, provider};
 pub use pods::{Refusal, is_of_admission, privileged_namespaces, probe};
 pub use storage::{Claims, StorageClass, claims};
 

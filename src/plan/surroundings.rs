@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::object::{OWN_NAMESPACE, Object};
-use crate::plan::preflight::{Node, StorageClass, requested};
+use crate::plan::preflight::{Node, StorageClass, balanced, provider, requested};
 
 /// The listings that it is read from. What may not be listed is empty.
 #[derive(Default)]
@@ -142,8 +142,7 @@ fn host(seen: &Listings) -> Host {
     if nodes().any(|node| node.name() == "docker-desktop") {
         return local("Docker Desktop", true);
     }
-    let scheme = nodes().find_map(|node| node.text("/spec/providerID")?.split_once("://")).map(|(scheme, _)| scheme);
-    let known = scheme.and_then(|scheme| SCHEMES.iter().find(|(name, _)| *name == scheme));
+    let known = provider(&seen.nodes).and_then(|scheme| SCHEMES.iter().find(|(name, _)| *name == scheme));
     match known {
         Some((_, host)) => *host,
         None if nodes().any(|node| node.label("type") == Some("kwok")) => local("simulated nodes (KWOK)", false),
@@ -154,16 +153,14 @@ fn host(seen: &Listings) -> Host {
 
 /// The strongest sign first: an address that was given.
 fn balancer(seen: &Listings, host: Host) -> Balancer {
-    let services = || seen.services.iter().filter(|one| one.text("/spec/type") == Some("LoadBalancer"));
-    let name = |service: &Object| format!("{}/{}", service.namespace().unwrap_or_default(), service.name());
-    if let Some(service) = services().find(|service| !service.items("/status/loadBalancer/ingress").is_empty()) {
-        return Balancer { works: true, why: format!("Service {} got an address", name(service)) };
+    if let Some((service, ..)) = balanced(&seen.services).find(|(_, _, has_address)| *has_address) {
+        return Balancer { works: true, why: format!("Service {service} got an address") };
     }
     if let Some((_, product)) = BALANCERS.iter().find(|(group, _)| seen.groups.iter().any(|one| one == group)) {
         return Balancer { works: true, why: format!("{product} is there") };
     }
-    if let Some(service) = services().next() {
-        return Balancer { works: false, why: format!("Service {} waits for an address", name(service)) };
+    if let Some((service, ..)) = balanced(&seen.services).next() {
+        return Balancer { works: false, why: format!("Service {service} waits for an address") };
     }
     match host.name {
         "" => Balancer { works: false, why: "nothing seen that gives Services addresses".to_owned() },

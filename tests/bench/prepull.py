@@ -21,14 +21,9 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("PLATCTL_TARGET") or ROOT / "target")
-LAB = TARGET / "lab" / "bin"
+from run import LAB, ROOT, binary_to_measure, end, moment
+
 WAVES = ["istio", "gateway", "cnpg", "services", "gitops"]
-
-
-def moment(event):
-    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")[:26].rstrip("+0:") + "+00:00")
 
 
 def install(binary, nodes, delay, more):
@@ -52,20 +47,6 @@ def install(binary, nodes, delay, more):
     finally:
         subprocess.run([LAB / "lab", "down", "--dir", directory], check=False)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def binary_to_measure(given):
-    static = TARGET / f"{os.uname().machine}-unknown-linux-musl" / "release" / "platctl"
-    for binary in [given] if given else [static, TARGET / "release" / "platctl"]:
-        if binary.is_file():
-            return binary.resolve()
-    sys.exit("no platctl to measure: `.ci/run static` builds it, or give `--binary FILE`")
-
-
-def end(*_):
-    """An end by signal goes through the `finally` of a lab, too; a second signal must not end that."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(143)
 
 
 def main():

@@ -82,25 +82,28 @@ def repeated(command, times):
     return statistics.median(Run(command).seconds for _ in range(times))
 
 
+def moment(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")[:26].rstrip("+0:") + "+00:00")
+
+
 def critical_path(events):
     """What no installer could do faster: the waves' own waits.
 
     For each wave the longest chain of components through their `needs`, each from its last applied object to ready.
     The time until CRDs are served counts as overhead, although the API server takes it.
     """
-    when = lambda event: datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")[:26].rstrip("+0:") + "+00:00")
     waits, started, applied, total = {}, {}, {}, 0.0
     for event in events:
         kind = event["type"]
         if kind == "wave-started":
             waits, started, applied = {}, {}, {}
         elif kind == "applied":
-            applied[event["component"]] = when(event)
+            applied[event["component"]] = moment(event)
         elif kind == "component-started":
-            started[event["component"]] = when(event)
+            started[event["component"]] = moment(event)
         elif kind == "component-ready":
             name = event["component"]
-            ready = when(event)
+            ready = moment(event)
             own = (ready - applied.get(name, ready)).total_seconds()
             # It was started when the slowest of those that it needs was ready.
             before = [other for other, (at, _) in waits.items() if at <= started[name]]

@@ -45,9 +45,10 @@ impl Host {
 
 /// One value of a Secret.
 pub(crate) fn secret(platform: &Platform, namespace: &str, name: &str, key: &str) -> String {
-    let secret = platform.lab.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).unwrap();
-    let value = secret["data"][key].as_str().unwrap();
-    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(value).unwrap()).unwrap()
+    let secret = platform.lab.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
+    let value = secret.as_ref().and_then(|secret| secret["data"][key].as_str());
+    assert!(value.is_some(), "Secret {namespace}/{name} has no {key}");
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(value.unwrap()).unwrap()).unwrap()
 }
 
 /// The administrator's access token, which takes Keycloak a look into its database.

@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::gateway::secret;
 use crate::lab::eventually;
 use crate::platform::Platform;
 use crate::traces::{name, pods};
@@ -20,14 +21,6 @@ const USER: &str = "lab-person";
 const PASSWORD: &str = "a password of the lab's person";
 const CLIENT: &str = "lab-application";
 const CALLBACK: &str = "https://application.example/callback";
-
-/// A value of a Secret.
-fn secret(platform: &Platform, namespace: &str, name: &str, key: &str) -> String {
-    let secret = platform.lab.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
-    let value = secret.as_ref().and_then(|secret| secret["data"][key].as_str());
-    assert!(value.is_some(), "Secret {namespace}/{name} has no {key}");
-    String::from_utf8(STANDARD.decode(value.unwrap()).unwrap()).unwrap()
-}
 
 /// A person's browser: it trusts the platform's authority alone, and keeps cookies until it is dropped.
 pub(crate) struct Browser {

@@ -203,13 +203,20 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
+impl Lab {
+    /// Takes down what this test has brought up; its files stay where somebody has to look at them.
+    pub(crate) fn end(&mut self, files_stay: bool) {
         let Some(directory) = self.own.take() else { return };
         let _ = Command::new(bin().join("lab")).arg("down").arg("--dir").arg(directory.path()).output();
-        if std::thread::panicking() {
+        if files_stay {
             eprintln!("the lab's logs are kept in {}", directory.keep().join("logs").display());
         }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.end(std::thread::panicking());
     }
 }
 

@@ -3,11 +3,10 @@
 use anyhow::{Result, anyhow};
 
 use super::OWN_VERSION;
-use crate::commands::chain;
 use crate::engine::Engine;
 use crate::engine::inventory::Inventory;
 use crate::event::{Event, VersionChange};
-use crate::failure::{Advise, code};
+use crate::failure::{Advise, chain, code};
 use crate::object::Id;
 use crate::plan::merge::{SUMS, Step, Sums, merge};
 use crate::plan::tree::Tree;

@@ -49,13 +49,23 @@ const CONTROLLERS: [(&str, &str, &str); 6] = [
     ("app", "openelb-controller", "OpenELB"),
 ];
 
+/// The scheme of the nodes' `providerID`: what they stand on.
+pub fn provider(nodes: &[Object]) -> Option<&str> {
+    nodes.iter().find_map(|node| node.text("/spec/providerID")?.split_once("://")).map(|(scheme, _)| scheme)
+}
+
+/// The Services that want an address, each with whether it has one.
+pub fn balanced(services: &[Object]) -> impl Iterator<Item = (String, &Object, bool)> {
+    services.iter().filter(|service| service.text("/spec/type") == Some("LoadBalancer")).map(|service| {
+        let name = format!("{}/{}", service.namespace().unwrap_or_default(), service.name());
+        (name, service, !service.items("/status/loadBalancer/ingress").is_empty())
+    })
+}
+
 /// `is_old`: whether a Service has been there long enough to have its address.
 pub fn balancer(nodes: &[Object], services: &[Object], pods: &[Object], is_old: impl Fn(&Object) -> bool) -> Balancer {
-    let balanced = || services.iter().filter(|service| service.text("/spec/type") == Some("LoadBalancer"));
-    let has_address = |service: &&Object| !service.items("/status/loadBalancer/ingress").is_empty();
-    let name = |service: &Object| format!("{}/{}", service.namespace().unwrap_or_default(), service.name());
     let cloud = || {
-        let scheme = nodes.iter().find_map(|node| node.text("/spec/providerID")?.split_once("://"))?.0;
+        let scheme = provider(nodes)?;
         CLOUDS.iter().find(|(known, _)| *known == scheme).map(|(_, cloud)| *cloud)
     };
     let controller = || {
@@ -64,8 +74,11 @@ pub fn balancer(nodes: &[Object], services: &[Object], pods: &[Object], is_old: 
     };
     let desktop = || nodes.iter().any(|node| node.name() == "docker-desktop").then_some("Docker Desktop");
     Balancer {
-        given: balanced().find(has_address).map(name),
-        waiting: balanced().filter(|service| !has_address(service) && is_old(service)).map(name).collect(),
+        given: balanced(services).find(|(_, _, has_address)| *has_address).map(|(name, ..)| name),
+        waiting: balanced(services)
+            .filter(|(_, service, has_address)| !has_address && is_old(service))
+            .map(|(name, ..)| name)
+            .collect(),
         by: cloud().or_else(controller).or_else(desktop),
     }
 }
