@@ -4,11 +4,8 @@
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
-use super::{Class, Cluster, Problem};
+use super::{CONCURRENCY, Class, Cluster, Problem};
 use crate::object::{COMPONENT_LABEL, Id, Object};
-
-/// Listings under way at once.
-const CONCURRENCY: usize = 8;
 
 /// Kinds that controllers make from others and that carry their labels along; they go with what they were made from.
 const DERIVED: [&str; 8] = [

@@ -10,13 +10,10 @@ use serde_json::{Value, json};
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{Duration, OffsetDateTime};
 
-use super::{Class, Cluster, Problem, REQUEST_TIMEOUT};
+use super::{CONCURRENCY, Class, Cluster, Problem, REQUEST_TIMEOUT};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
 use crate::plan::preflight::{self, Balancer, Facts, Injector, Node, Refusal, StorageClass, Taint, millis};
-
-/// Requests under way at once.
-const CONCURRENCY: usize = 16;
 
 /// What platctl does with each kind that it applies.
 const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
@@ -144,24 +141,12 @@ impl Cluster {
 
     /// What of the plan's names exists, whoever made it.
     async fn live(&self, plan: &Plan) -> Result<Vec<Object>, Problem> {
-        let found: Vec<Option<Object>> = stream::iter(plan.objects().map(|(_, object)| object.id()))
-            .map(|id| async move { self.get(&id).await })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        let mut live: Vec<Object> = found.into_iter().flatten().collect();
-        live.sort_by_key(Object::id);
-        Ok(live)
+        let live = self.get_all(plan.objects().map(|(_, object)| object.id())).await?;
+        Ok(live.into_values().collect())
     }
 
     async fn present(&self, ids: Vec<Id>) -> Result<Vec<Id>, Problem> {
-        let mut present = Vec::new();
-        for id in ids {
-            if self.get(&id).await?.is_some() {
-                present.push(id);
-            }
-        }
-        Ok(present)
+        Ok(self.get_all(ids).await?.into_keys().collect())
     }
 
     /// Asks for each kind of the plan and each verb, unless everything is allowed anyway.

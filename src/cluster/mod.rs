@@ -12,12 +12,13 @@ pub mod lease;
 mod resources;
 mod surroundings;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::Request;
 use kube::api::{Api, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -35,6 +36,9 @@ pub const FIELD_MANAGER: &str = "platctl";
 
 /// A request that has no answer by then is as good as a lost connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests under way at once. The API server is far away more often than it is slow.
+pub const CONCURRENCY: usize = 16;
 
 /// The pauses between attempts to read.
 const READ_AGAIN_AFTER: [Duration; 3] =
@@ -183,6 +187,21 @@ impl Cluster {
             Err(problem) if problem.class == Class::NotFound => Ok(None),
             Err(problem) => Err(problem),
         }
+    }
+
+    /// Those of many objects that are there. What goes wrong names its object.
+    pub async fn get_all(&self, ids: impl IntoIterator<Item = Id>) -> Result<BTreeMap<Id, Object>, Problem> {
+        stream::iter(ids)
+            .map(|id| async move {
+                let live = self.get(&id).await;
+                let live =
+                    live.map_err(|problem| Problem { message: format!("get {id}: {}", problem.message), ..problem })?;
+                Ok(live.map(|live| (id, live)))
+            })
+            .buffer_unordered(CONCURRENCY)
+            .try_filter_map(|found| async { Ok(found) })
+            .try_collect()
+            .await
     }
 
     /// All objects of a kind, in one namespace or all, that a label selector matches.

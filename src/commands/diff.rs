@@ -1,12 +1,14 @@
 //! `platctl diff`: what `install` would change, as a server-side dry run sees it. Secrets' contents never show.
 
 use anyhow::{Context, Result, anyhow};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use similar::TextDiff;
 
+use super::install::live;
 use super::{Desired, connect};
 use crate::cli::{Diff, Global};
-use crate::cluster::{Class, Cluster};
+use crate::cluster::{CONCURRENCY, Class, Cluster};
 use crate::engine::convergence::content;
 use crate::failure::code;
 use crate::object::Object;
@@ -17,8 +19,12 @@ pub(super) async fn run(global: &Global, flags: &Diff, ui: &Ui) -> Result<u8> {
     let desired = Desired::of(&flags.choice)?;
     let (cluster, _) = connect(global).await?;
     let mut changed = 0;
-    for (_, object) in desired.plan.objects() {
-        if let Some(text) = difference(&cluster, object).await? {
+    let live = live(&cluster, &desired.plan).await?;
+    let mut differences = stream::iter(desired.plan.objects())
+        .map(|(_, object)| difference(&cluster, object, live.get(&object.id())))
+        .buffered(CONCURRENCY);
+    while let Some(text) = differences.try_next().await? {
+        if let Some(text) = text {
             changed += 1;
             ui.data(&text);
         }
@@ -28,9 +34,8 @@ pub(super) async fn run(global: &Global, flags: &Diff, ui: &Ui) -> Result<u8> {
 }
 
 /// The difference in one object; none if there is none.
-async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>> {
+async fn difference(cluster: &Cluster, object: &Object, live: Option<&Object>) -> Result<Option<String>> {
     let id = object.id();
-    let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
     let Some(live) = live else {
         return Ok(Some(format!("+ {id}\n")));
     };
@@ -40,7 +45,7 @@ async fn difference(cluster: &Cluster, object: &Object) -> Result<Option<String>
         Err(problem) if problem.class == Class::NotFound => object.clone(),
         Err(problem) => return Err(anyhow!(problem)).with_context(|| format!("try {id}")),
     };
-    let (before, after) = (text(&live), text(&after));
+    let (before, after) = (text(live), text(&after));
     if before == after {
         return Ok(None);
     }

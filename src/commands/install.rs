@@ -1,5 +1,6 @@
 //! `platctl install`: render everything, check, ask, walk the waves, hand over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,7 +15,7 @@ use crate::engine::inventory::{Inventory, Phase};
 use crate::engine::{Engine, Totals};
 use crate::event::{Event, Events, Line, PlannedWave};
 use crate::failure::{Advise, chain, code};
-use crate::object::Id;
+use crate::object::{Id, Object};
 use crate::plan::Plan;
 use crate::plan::catalog::WAVES;
 use crate::plan::document::nearest;
@@ -254,15 +255,18 @@ async fn is_converged(cluster: &Cluster, plan: &Plan, record: &Inventory) -> Res
     if recorded != plan.objects().count() {
         return Ok(false);
     }
-    for (_, object) in plan.objects() {
+    let live = live(cluster, plan).await?;
+    Ok(plan.objects().all(|(_, object)| {
         let id = object.id();
-        let live = cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
-        let Some(live) = live else { return Ok(false) };
-        if !is_applied(object, &live, record.digest_of(&id)) || judge(&id, Some(&live)) != Verdict::Ready {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        live.get(&id).is_some_and(|live| {
+            is_applied(object, live, record.digest_of(&id)) && judge(&id, Some(live)) == Verdict::Ready
+        })
+    }))
+}
+
+/// What is there of the plan's objects.
+pub(super) async fn live(cluster: &Cluster, plan: &Plan) -> Result<BTreeMap<Id, Object>> {
+    cluster.get_all(plan.objects().map(|(_, object)| object.id())).await.map_err(|problem| anyhow!(problem))
 }
 
 fn unchanged(plan: &Plan) -> Totals {
@@ -272,11 +276,10 @@ fn unchanged(plan: &Plan) -> Totals {
 /// What an apply would do to each object, in so far as the server can tell: its namespace and its kind may come in an earlier wave.
 async fn dry_run(engine: &Engine, plan: &Plan, recorded: Option<&Inventory>) -> Result<u8> {
     let mut totals = Totals::default();
+    let live = live(&engine.cluster, plan).await?;
     for (planned, object) in plan.objects() {
         let id = object.id();
-        let live =
-            engine.cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
-        let change = match &live {
+        let change = match live.get(&id) {
             None => {
                 totals.created += 1;
                 crate::event::Change::Created

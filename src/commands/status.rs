@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::install::older;
+use super::install::{live, older};
 use super::{Desired, connect, engine, inventory};
 use crate::cli::{Global, Status};
 use crate::cluster::{Class, Cluster};
@@ -108,15 +107,7 @@ pub(super) async fn run(global: &Global, flags: &Status, ui: &Ui) -> Result<u8> 
 
 pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Report> {
     let desired = Desired::recorded(record)?;
-    let live: BTreeMap<Id, Option<Object>> = stream::iter(desired.plan.objects().map(|(_, object)| object.id()))
-        .map(|id| async move {
-            let live =
-                cluster.get(&id).await.map_err(|problem| anyhow!(problem)).with_context(|| format!("get {id}"))?;
-            Ok::<_, anyhow::Error>((id, live))
-        })
-        .buffer_unordered(16)
-        .try_collect()
-        .await?;
+    let live = live(cluster, &desired.plan).await?;
     let of = Id::new("argoproj.io/v1alpha1", "Application", Some(applicationset::NAMESPACE), "");
     let applications =
         cluster.list(&of, "").await.map_err(|problem| anyhow!(problem)).context("list the Applications")?;
@@ -179,7 +170,7 @@ fn added(object: &Object) -> Row {
 fn row(
     planned: &PlannedComponent,
     record: &Inventory,
-    live: &BTreeMap<Id, Option<Object>>,
+    live: &BTreeMap<Id, Object>,
     application: Option<Application>,
 ) -> Row {
     let component = &planned.component;
@@ -193,7 +184,7 @@ fn row(
         if is_older && recorded.is_none() {
             continue;
         }
-        let found = live.get(&id).and_then(Option::as_ref);
+        let found = live.get(&id);
         match judge(&id, found) {
             Verdict::Ready => {}
             Verdict::Waiting(reason) | Verdict::Failed(reason) => reasons.push(reason),

@@ -25,7 +25,7 @@ use anyhow::{Context, Result};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{self, Cluster, Problem, Propagation};
+use crate::cluster::{self, CONCURRENCY, Cluster, Problem, Propagation};
 use crate::event::{Event, Events};
 use crate::failure::{advised, interrupted};
 use crate::object::Id;
@@ -50,7 +50,7 @@ impl Default for Pacing {
     fn default() -> Self {
         Self {
             retry: Pace { first: Duration::from_millis(200), cap: Duration::from_secs(10), seed: rand::random() },
-            concurrency: 16,
+            concurrency: CONCURRENCY,
             stuck: Duration::from_mins(1),
             gone: Duration::from_mins(2),
         }
