@@ -86,18 +86,11 @@ impl Engine {
         let of = Id::new("argoproj.io/v1alpha1", "Application", namespace, "");
         let applications =
             self.persist("list the Applications", deadline, || self.cluster.list(&of, COMPONENT_LABEL)).await?;
-        for application in &applications {
-            let id = application.id();
-            let patch = json!({"metadata": {"finalizers": null}});
-            self.persist(&format!("release {id}"), deadline, || async {
-                match self.cluster.merge_patch(&id, &patch).await {
-                    Err(problem) if problem.class == Class::NotFound => Ok(()),
-                    other => other,
-                }
-            })
+        stream::iter(&applications)
+            .map(|application| self.let_go(application, deadline))
+            .buffer_unordered(self.pacing.concurrency)
+            .try_collect::<()>()
             .await?;
-            self.delete_one(application, Propagation::Orphan, deadline).await?;
-        }
         self.until_gone(&applications, deadline).await?;
         let ours = [
             Id::new("argoproj.io/v1alpha1", "AppProject", namespace, applicationset::PROJECT),
@@ -115,6 +108,20 @@ impl Engine {
             self.events.send(Event::TakenBack { applications: applications.len() });
         }
         Ok(gone.len() + applications.len())
+    }
+
+    /// Deletes an Application, not what it manages.
+    async fn let_go(&self, application: &Object, deadline: Instant) -> Result<()> {
+        let id = application.id();
+        let patch = json!({"metadata": {"finalizers": null}});
+        self.persist(&format!("release {id}"), deadline, || async {
+            match self.cluster.merge_patch(&id, &patch).await {
+                Err(problem) if problem.class == Class::NotFound => Ok(()),
+                other => other,
+            }
+        })
+        .await?;
+        self.delete_one(application, Propagation::Orphan, deadline).await
     }
 
     /// Takes the claims away from the custom resource that would drag them along, while its operator holds still.
@@ -247,9 +254,12 @@ impl Engine {
     async fn definitions_without_objects(&self, removal: &Removal, left: &mut Leftovers) -> Result<usize> {
         let deadline = self.patience();
         let mut empty = Vec::new();
-        for definition in &removal.definitions {
-            let instances =
-                self.persist("list custom resources", deadline, || self.cluster.instances(definition)).await?;
+        let lists = stream::iter(&removal.definitions).map(|definition| async move {
+            let instances = self.persist("list custom resources", deadline, || self.cluster.instances(definition));
+            Ok::<_, anyhow::Error>((definition, instances.await?))
+        });
+        let lists: Vec<_> = lists.buffered(self.pacing.concurrency).try_collect().await?;
+        for (definition, instances) in lists {
             match instances.first() {
                 None => empty.push(definition.clone()),
                 Some(first) => {
