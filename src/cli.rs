@@ -16,6 +16,7 @@ pub struct Cli {
 }
 
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Global {
     /// The kubeconfig file [default: KUBECONFIG, then ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
@@ -32,6 +33,12 @@ pub struct Global {
     /// Set by CI systems: plain lines instead of bars
     #[arg(long, env = "CI", hide = true, global = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub ci: bool,
+    /// Set by GitHub Actions: waves as groups, warnings and failures as annotations
+    #[arg(long, env = "GITHUB_ACTIONS", hide = true, global = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub github_actions: bool,
+    /// Set by terminals: one that is `dumb` gets plain lines
+    #[arg(long, env = "TERM", hide = true, global = true)]
+    pub term: Option<String>,
     /// No colours
     #[arg(long, env = "NO_COLOR", global = true, help_heading = "Output", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_color: bool,
@@ -116,7 +123,7 @@ pub struct Choice {
 }
 
 /// The keys of `--answer` and of `--answers FILE`.
-const QUESTIONS: &str = "Questions: context, profile, domain, tls, tls-secret, exposure, storage-class, database-size, log-size, \
+const QUESTIONS: &str = "Questions: context, profile, domain, tls, tls-secret, exposure, api-server-ports, storage-class, database-size, log-size, \
 log-retention, audit-retention, repository, branch, credentials-secret, secrets. On a terminal `?` explains each.";
 
 #[derive(Debug, Args)]

@@ -14,6 +14,8 @@ pub struct PlannedWave {
     pub name: String,
     pub components: Vec<String>,
     pub objects: usize,
+    /// What it usually takes where the images are on the nodes already.
+    pub typical_ms: u64,
 }
 
 /// What an apply or a delete did to the object.
@@ -135,6 +137,7 @@ pub enum Event {
     TakenBack {
         applications: usize,
     },
+    /// `component` may also be `CRDs` or `namespaces`, which go last.
     Deleting {
         component: String,
         objects: usize,

@@ -830,9 +830,9 @@ fn explanations() {
       volumes. A claim without a class stays pending.
 
     What to do
-      `kubectl get storageclass` lists what there is; choose one with `--set
-      storageClass=NAME`. Where there is none, install a provisioner first: the
-      provider's CSI driver, or local-path-provisioner on a single machine.
+      `kubectl get storageclass` lists what there is; choose one with
+      `--set storageClass=NAME`. Where there is none, install a provisioner first:
+      the provider's CSI driver, or local-path-provisioner on a single machine.
 
     To go on without it
       `--skip storage-class`, with `install` and with `preflight`.
@@ -853,7 +853,8 @@ fn explanations() {
 
     What to do
       Remove the other installation, its CRDs too. If platctl is to own an object,
-      label it yourself: `kubectl label KIND NAME platctl.dev/component=COMPONENT`.
+      label it yourself:
+      `kubectl label KIND NAME platctl.dev/component=COMPONENT`.
 
     To go on without it
       It cannot be left out: it is all that keeps platctl from taking, and later
@@ -890,10 +891,10 @@ fn explanations() {
     clock             warns          The API server's clock and this machine's agree
 
     Not checked:
-      - image registries: nodes pull images, by their own network, proxies, mirrors
-      and credentials; whether this machine reaches a registry tells nothing of
-      them. `platctl images` lists the images; one that cannot be pulled ends its
-      wave early, with the kubelet's own message
+      - image registries: nodes pull images, by their own network, proxies,
+      mirrors and credentials; whether this machine reaches a registry tells
+      nothing of them. `platctl images` lists the images; one that cannot be
+      pulled ends its wave early, with the kubelet's own message
       - access to the Git repository: Argo CD reads it from within the cluster;
       `install` waits for it at the handoff and shows its message
       - free disk space: no API tells it for most storage; a volume that cannot be

@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use http::Request;
-use kube::client::Body;
 use serde_json::{Value, json};
-use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::{CONCURRENCY, Class, Cluster, Problem, REQUEST_TIMEOUT};
+use super::reach::Reached;
+use super::{CONCURRENCY, Class, Cluster, Problem};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
+use crate::plan::host::Host;
 use crate::plan::preflight::{self, Balancer, Facts, Injector, Node, Refusal, StorageClass, Taint, millis};
 
 /// What platctl does with each kind that it applies.
@@ -28,27 +28,25 @@ const NEEDS: [(&str, &str, &[&str], bool); 5] = [
 ];
 
 impl Cluster {
-    pub async fn facts(&self, plan: &Plan) -> Result<Facts, Problem> {
+    pub async fn facts(&self, plan: &Plan, reached: &Reached) -> Result<Facts, Problem> {
         let [node, pod, service] = ["Node", "Pod", "Service"].map(|kind| Id::new("v1", kind, None, ""));
-        let ((version, minor), denied, live, secrets, api_server_ports) = futures::try_join!(
-            self.server_version(),
+        let (denied, live, secrets, api_server_ports) = futures::try_join!(
             self.denied(plan),
             as_allowed(self.live(plan)),
             as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
-        let (nodes, storage_classes, pods, services, injectors, refusals, clock_ahead) = futures::try_join!(
+        let (nodes, storage_classes, pods, services, injectors, refusals) = futures::try_join!(
             as_allowed(self.list(&node, "")),
             as_allowed(self.storage_classes()),
             as_allowed(self.all(&pod)),
             as_allowed(self.all(&service)),
             as_allowed(self.injectors(plan)),
             self.refusals(plan, &live),
-            self.clock_ahead(),
         )?;
         let mut facts = Facts {
-            version,
-            minor,
+            version: reached.version.clone(),
+            minor: minor(&reached.version),
             nodes: nodes.iter().map(read_node).collect(),
             storage_classes,
             denied,
@@ -57,7 +55,7 @@ impl Cluster {
             secrets,
             api_server_ports,
             refusals,
-            clock_ahead,
+            clock_ahead: reached.clock_ahead,
             ..Facts::default()
         };
         // Whether an istiod is behind a webhook, its pods tell.
@@ -66,14 +64,8 @@ impl Cluster {
         preflight::count_taken(&mut facts.nodes, &pods, plan);
         facts.plugins = preflight::plugins(&facts.version, &pods);
         facts.others = preflight::installations(&pods, plan);
-        facts.balancer = services.map(|services| read_balancer(&nodes, &services, &pods));
+        facts.balancer = services.map(|services| read_balancer(&facts.version, &nodes, &services, &pods));
         Ok(facts)
-    }
-
-    async fn server_version(&self) -> Result<(String, u32), Problem> {
-        let version = self.version().await?;
-        let minor = version.trim_start_matches('v').split('.').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Ok((version, minor))
     }
 
     /// What `preflight::check_standing` judges.
@@ -113,22 +105,8 @@ impl Cluster {
         Ok(refusals)
     }
 
-    /// By how many seconds the server's clock is ahead. It tells whole seconds, and the answer may have come at any time of the request.
-    async fn clock_ahead(&self) -> Result<Option<i64>, Problem> {
-        let request = Request::get("/version").body(Body::empty());
-        let request = request.map_err(|error| Problem { class: Class::Invalid, message: error.to_string() })?;
-        let before = OffsetDateTime::now_utc();
-        let Ok(Ok(answer)) = tokio::time::timeout(REQUEST_TIMEOUT, self.client.send(request)).await else {
-            return Ok(None);
-        };
-        let between: OffsetDateTime = before + (OffsetDateTime::now_utc() - before) / 2;
-        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-        let server = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
-        Ok(server.map(|server| (server - between).whole_seconds()))
-    }
-
     /// `NetworkPolicies` see one or the other, before or after address translation, depending on the network.
-    async fn api_server_ports(&self) -> Result<Vec<u16>, Problem> {
+    pub(super) async fn api_server_ports(&self) -> Result<Vec<u16>, Problem> {
         let service = self.get(&Id::new("v1", "Service", Some("default"), "kubernetes")).await?;
         let slices = Id::new("discovery.k8s.io/v1", "EndpointSlice", Some("default"), "");
         let slices = self.list(&slices, "kubernetes.io/service-name=kubernetes").await?;
@@ -200,6 +178,11 @@ impl Cluster {
     }
 }
 
+/// 34 of `v1.34.1`.
+fn minor(version: &str) -> u32 {
+    version.trim_start_matches('v').split('.').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 pub(super) fn read_node(node: &Object) -> Node {
     let allocatable = |name: &str| node.value().pointer(&format!("/status/allocatable/{name}")).map_or(0, millis);
     let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
@@ -228,10 +211,11 @@ pub(super) fn read_node(node: &Object) -> Node {
 /// A load balancer that has not answered by then will not.
 const ADDRESS_AFTER: Duration = Duration::minutes(5);
 
-fn read_balancer(nodes: &[Object], services: &[Object], pods: &[Object]) -> Balancer {
+pub(super) fn read_balancer(version: &str, nodes: &[Object], services: &[Object], pods: &[Object]) -> Balancer {
     let now = OffsetDateTime::now_utc();
     let made = |service: &Object| OffsetDateTime::parse(service.text("/metadata/creationTimestamp")?, &Rfc3339).ok();
-    preflight::balancer(nodes, services, pods, |service| made(service).is_some_and(|made| now - made > ADDRESS_AFTER))
+    let host = Host::of(version, nodes);
+    preflight::balancer(host, services, pods, |service| made(service).is_some_and(|made| now - made > ADDRESS_AFTER))
 }
 
 fn refusal(id: Id, outcome: Result<Object, Problem>) -> Option<Refusal> {
@@ -263,16 +247,5 @@ fn plural(plan: &Plan, object: &Object) -> String {
         Some(stem) => format!("{stem}ies"),
         None if lower.ends_with('s') => format!("{lower}es"),
         None => format!("{lower}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_of_http() {
-        let date = OffsetDateTime::parse("Tue, 24 Nov 2026 09:46:36 GMT", &Rfc2822).unwrap();
-        assert_eq!(date.format(&Rfc3339).unwrap(), "2026-11-24T09:46:36Z");
     }
 }

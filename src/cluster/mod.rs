@@ -9,6 +9,7 @@ pub mod facts;
 pub mod forward;
 pub mod gitea;
 pub mod lease;
+pub mod reach;
 mod resources;
 mod surroundings;
 
@@ -167,12 +168,6 @@ impl Cluster {
 
     pub fn client(&self) -> Client {
         self.client.clone()
-    }
-
-    /// The server's version, such as `v1.34.1`.
-    pub async fn version(&self) -> Result<String, Problem> {
-        let version: Value = self.send("GET", "/version", None, None).await?;
-        Ok(version["gitVersion"].as_str().unwrap_or_default().to_owned())
     }
 
     /// The object, or none. A kind that the server does not know is none too: its objects cannot be there.
@@ -352,14 +347,18 @@ impl Cluster {
         } else {
             tokio::time::timeout(REQUEST_TIMEOUT, attempt()).await
         };
-        let silence = || format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
-        answer.map_err(|_| Problem { class: Class::Transient, message: silence() })?
+        answer.map_err(|_| silence(method))?
     }
 
     /// Forgets which kinds the server knows; called once new CRDs are served.
     pub fn forget_kinds(&self) {
         self.resources.forget();
     }
+}
+
+fn silence(method: &str) -> Problem {
+    let message = format!("no answer to {method} in {} s", REQUEST_TIMEOUT.as_secs());
+    Problem { class: Class::Transient, message }
 }
 
 /// Sends what changes nothing again at once, a few times: it does no harm, and commands that only look should not end over a hiccup. What

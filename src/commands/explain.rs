@@ -8,15 +8,13 @@ use crate::ui::Ui;
 use crate::ui::paragraph::paragraph;
 use crate::ui::table::table;
 
-const WIDTH: usize = 80;
-
 pub(super) fn run(flags: &Explain, ui: &Ui) -> Result<u8> {
     match &flags.code {
         Some(code) => {
             let check = find(code)?;
             ui.result(check, &one(check, ui))?;
         }
-        None => ui.result(&CHECKS.as_slice(), &all())?,
+        None => ui.result(&CHECKS.as_slice(), &ui.prose(&all(ui.width())))?,
     }
     Ok(0)
 }
@@ -30,18 +28,18 @@ fn one(check: &Check, ui: &Ui) -> String {
     ];
     let mut text = format!("{} ({}): {}\n", ui.strong(check.code), check.verbs(), check.title);
     for (heading, words) in parts {
-        text += &format!("\n{}\n{}", ui.strong(heading), paragraph(words, 2, WIDTH));
+        text += &format!("\n{}\n{}", ui.strong(heading), paragraph(words, 2, ui.width()));
     }
     text
 }
 
-fn all() -> String {
+fn all(width: usize) -> String {
     let row = |check: &Check| vec![check.code.to_owned(), check.verbs(), check.title.to_owned()];
     let rows: Vec<Vec<String>> = CHECKS.iter().map(row).collect();
     let mut text = table(&["CODE", "FINDING", "WHAT IT HOLDS TO BE TRUE"], &rows);
     text += "\nNot checked:\n";
     for (what, why) in NOT_CHECKED {
-        text += &paragraph(&format!("- {what}: {why}"), 2, WIDTH);
+        text += &paragraph(&format!("- {what}: {why}"), 2, width);
     }
     text += "\n`platctl explain CODE` says what a check looks at, why it matters and what to do.\n";
     text

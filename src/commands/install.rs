@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Desired, connect, engine, holder};
 use crate::cli::{Global, Install};
+use crate::cluster::reach::Reached;
 use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::is_applied;
 use crate::engine::inventory::{Inventory, Phase};
@@ -17,7 +18,7 @@ use crate::event::{Event, Events, Line, PlannedWave};
 use crate::failure::{Advise, chain, code};
 use crate::object::{Id, Object};
 use crate::plan::Plan;
-use crate::plan::catalog::WAVES;
+use crate::plan::catalog::{TYPICAL, WAVES};
 use crate::plan::document::nearest;
 use crate::plan::preflight::{self, Check, Facts, Severity};
 use crate::plan::profile::{TlsMode, duration};
@@ -31,11 +32,11 @@ const LOOKING: Duration = Duration::from_mins(1);
 pub(super) async fn run(global: &Global, flags: &Install, ui: &Ui) -> Result<u8> {
     let desired = desired(flags)?;
     let skipped = super::preflight::skipped(&flags.skip)?;
-    let (cluster, version) = connect(global).await?;
+    let (cluster, reached) = connect(global).await?;
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
     let engine = engine(cluster.clone(), events, &desired.plan.profile.timeouts.stuck);
-    let done = install(&engine, &desired, flags, &Looking { version: &version, skipped: &skipped }, ui).await;
+    let done = install(&engine, &desired, flags, &Looking { reached: &reached, skipped: &skipped }, ui).await;
     drop(engine);
     let _ = shown.await;
     done
@@ -74,7 +75,7 @@ fn desired(flags: &Install) -> Result<Desired> {
 
 /// What is known and wanted of the checks.
 pub(super) struct Looking<'a> {
-    pub(super) version: &'a str,
+    pub(super) reached: &'a Reached,
     pub(super) skipped: &'a [&'static Check],
 }
 
@@ -184,11 +185,12 @@ async fn steps(
 pub(super) async fn check(engine: &Engine, plan: &Plan, looking: &Looking<'_>) -> Result<Facts> {
     let cluster = &engine.cluster;
     let deadline = Instant::now() + LOOKING;
-    let facts = engine.cancellable(engine.persist("look at the cluster", deadline, || cluster.facts(plan))).await?;
+    let look = || cluster.facts(plan, looking.reached);
+    let facts = engine.cancellable(engine.persist("look at the cluster", deadline, look)).await?;
     engine.events.send(Event::Connected {
         context: cluster.context.clone(),
         server: cluster.server.clone(),
-        version: looking.version.to_owned(),
+        version: facts.version.clone(),
         nodes: facts.nodes.len(),
     });
     for check in looking.skipped {
@@ -216,6 +218,7 @@ pub(super) fn announce(engine: &Engine, plan: &Plan, action: &str) {
             name: wave.name.to_owned(),
             components: wave.components.iter().map(|planned| planned.component.name.clone()).collect(),
             objects: wave.components.iter().map(|planned| planned.objects.len()).sum(),
+            typical_ms: TYPICAL.get(usize::from(wave.number) - 1).map_or(0, |seconds| seconds * 1000),
         })
         .collect();
     engine.events.send(Event::Planned { action: action.to_owned(), profile: plan.profile.extends.clone(), waves });

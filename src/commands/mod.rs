@@ -30,6 +30,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Choice, Cli, Command, Global};
+use crate::cluster::reach::Reached;
 use crate::cluster::{Class, Cluster};
 use crate::embedded;
 use crate::engine::inventory::Inventory;
@@ -157,11 +158,11 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// Reaches the cluster: a first request proves address, certificate and credentials.
-async fn connect(global: &Global) -> Result<(Cluster, String)> {
+async fn connect(global: &Global) -> Result<(Cluster, Reached)> {
     let cluster = Cluster::connect(global.kubeconfig.as_deref(), global.context.as_deref()).await?;
-    let reached = tokio::time::timeout(Duration::from_secs(15), cluster.version()).await;
-    let problem = match reached {
-        Ok(Ok(version)) => return Ok((cluster, version)),
+    let answer = tokio::time::timeout(Duration::from_secs(15), cluster.reach()).await;
+    let problem = match answer {
+        Ok(Ok(reached)) => return Ok((cluster, reached)),
         Ok(Err(problem)) => problem,
         Err(_) => crate::cluster::Problem { class: Class::Transient, message: "no answer in 15 s".to_owned() },
     };

@@ -21,15 +21,16 @@ struct Report {
 pub(super) async fn run(global: &Global, flags: &Preflight, ui: &Ui) -> Result<u8> {
     let skipped = skipped(&flags.skip)?;
     let desired = Desired::of(&flags.choice)?;
-    let (cluster, _) = connect(global).await?;
+    let (cluster, reached) = connect(global).await?;
     let plan = &desired.plan;
-    let facts = cluster.facts(plan).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")?;
+    let facts = cluster.facts(plan, &reached).await;
+    let facts = facts.map_err(|problem| anyhow!(problem)).context("look at the cluster")?;
     let findings = check(plan, &facts, &skipped);
     let blocked = findings.iter().any(|finding| finding.severity == Severity::Blocking);
     let skipped = skipped.iter().map(|check| check.code).collect();
     let class = facts.storage_class(plan).map(|class| class.name.clone());
     let report = Report { requests: requests(plan), claims: claims(plan), facts, findings, skipped };
-    ui.result(&report, &in_words(&report, class.as_deref()))?;
+    ui.result(&report, &ui.prose(&in_words(&report, class.as_deref())))?;
     Ok(if blocked { code::REFUSED } else { 0 })
 }
 

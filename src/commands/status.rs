@@ -89,7 +89,7 @@ pub(super) async fn run(global: &Global, flags: &Status, ui: &Ui) -> Result<u8> 
         let report = report(&cluster, &record).await?;
         let ready = report.ready;
         if last.as_ref() != Some(&report) {
-            ui.result(&report, &in_words(&report))?;
+            ui.result(&report, &ui.prose(&in_words(&report)))?;
             last = Some(report);
         }
         if !flags.watch {

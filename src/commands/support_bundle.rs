@@ -15,6 +15,7 @@ use super::{Desired, connect, inventory, status};
 use crate::bundle::{archive, files};
 use crate::cli::{Choice, Global, SupportBundle};
 use crate::cluster::Cluster;
+use crate::cluster::reach::Reached;
 use crate::engine::inventory::{Inventory, NAMESPACE};
 use crate::failure::{Advise, code};
 use crate::plan::preflight::check;
@@ -23,7 +24,7 @@ use crate::ui::{Ui, counted};
 
 pub(super) async fn run(global: &Global, flags: &SupportBundle, ui: &Ui) -> Result<u8> {
     let since = duration(&flags.since).context("--since").exit(code::USAGE)?;
-    let (cluster, version) = connect(global).await?;
+    let (cluster, reached) = connect(global).await?;
     let now = OffsetDateTime::now_utc();
     let mut problems = Vec::new();
     let (record, desired) = recorded(&cluster, &mut problems).await?;
@@ -31,10 +32,10 @@ pub(super) async fn run(global: &Global, flags: &SupportBundle, ui: &Ui) -> Resu
         "platctl",
         json!({
             "version": env!("CARGO_PKG_VERSION"), "context": cluster.context, "server": cluster.server,
-            "kubernetes": version, "gathered": now.format(&Rfc3339)?, "logsSince": flags.since,
+            "kubernetes": reached.version, "gathered": now.format(&Rfc3339)?, "logsSince": flags.since,
         }),
     )]);
-    documents.extend(state(&cluster, record.as_ref(), &desired, &mut problems).await);
+    documents.extend(state(&cluster, &reached, record.as_ref(), &desired, &mut problems).await);
 
     let named: BTreeSet<&str> = desired.plan.components().map(|planned| planned.component.namespace.as_str()).collect();
     let named: Vec<&str> = named.into_iter().chain([NAMESPACE]).collect();
@@ -95,6 +96,7 @@ fn default() -> Result<Desired> {
 /// What platctl itself knows and says.
 async fn state(
     cluster: &Cluster,
+    reached: &Reached,
     record: Option<&Inventory>,
     desired: &Desired,
     problems: &mut Vec<String>,
@@ -104,7 +106,7 @@ async fn state(
         Ok(document) => drop(documents.insert(name, document)),
         Err(error) => problems.push(format!("{name}: {error:#}")),
     };
-    let facts = cluster.facts(&desired.plan).await.map_err(|problem| anyhow!(problem));
+    let facts = cluster.facts(&desired.plan, reached).await.map_err(|problem| anyhow!(problem));
     add("preflight", facts.map(|facts| json!({"facts": facts, "findings": check(&desired.plan, &facts, &[])})));
     if let Some(record) = record {
         add("profile", Ok(record.profile.clone()));

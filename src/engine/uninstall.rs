@@ -1,7 +1,7 @@
 //! The way back: ownership from Argo CD first, then the waves in reverse while the operators that must clear finalizers still run, then CRDs
 //! and namespaces that hold nothing of others. Data stays unless it was asked for by name. What does not carry our label is not touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -18,6 +18,9 @@ use crate::failure::Advise;
 use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
 use crate::plan::applicationset::{self, APPLICATION_SET, HANDOFF};
 use crate::plan::catalog::{Catalog, WAVES};
+
+/// Looks at what is to go before it is said what holds it.
+const QUICK: u32 = 4;
 
 /// What is left, and what of it was not meant to be.
 #[derive(Debug, Default)]
@@ -55,6 +58,9 @@ impl Engine {
         for (wave, objects) in &removal.waves {
             let name = WAVES.get(usize::from(*wave).wrapping_sub(1)).copied().unwrap_or("other");
             self.events.send(Event::WaveStarted { wave: *wave, name: name.to_owned() });
+            for (component, count) in counted(objects) {
+                self.events.send(Event::Deleting { component, objects: count });
+            }
             if !removal.delete_data {
                 self.release_claims(catalog, *wave).await?;
             }
@@ -198,6 +204,8 @@ impl Engine {
     async fn until_gone(&self, objects: &[Object], deadline: Instant) -> Result<()> {
         let mut waiting: Vec<&Object> = objects.iter().collect();
         let mut delays = self.pacing.retry.delays();
+        let mut said = String::new();
+        let mut looks_taken = 0;
         loop {
             let looks = waiting.into_iter().map(|object| async move {
                 let id = object.id();
@@ -205,7 +213,7 @@ impl Engine {
                 Ok::<_, anyhow::Error>((object, live.filter(|live| live.uid() == object.uid())))
             });
             let seen: Vec<_> = stream::iter(looks).buffered(self.pacing.concurrency).try_collect().await?;
-            let mut left = Vec::new();
+            let mut left: Vec<&Object> = Vec::new();
             let mut blockers = Vec::new();
             for (object, live) in seen {
                 match live {
@@ -218,6 +226,13 @@ impl Engine {
             }
             if left.is_empty() {
                 return Ok(());
+            }
+            looks_taken += 1;
+            // Most objects are gone by then.
+            if looks_taken > QUICK && blockers[0] != said {
+                said.clone_from(&blockers[0]);
+                let component = left[0].component().unwrap_or("others").to_owned();
+                self.events.send(Event::Waiting { component, id: Some(left[0].id()), reason: said.clone() });
             }
             waiting = left;
             if Instant::now() >= deadline {
@@ -269,6 +284,9 @@ impl Engine {
                 }
             }
         }
+        if !empty.is_empty() {
+            self.events.send(Event::Deleting { component: "CRDs".to_owned(), objects: empty.len() });
+        }
         self.delete_all(&empty).await
     }
 
@@ -304,6 +322,7 @@ impl Engine {
                 empty.push(namespace.clone());
             }
         }
+        self.events.send(Event::Deleting { component: "namespaces".to_owned(), objects: empty.len() + 1 });
         let mut gone = self.delete_all(&empty).await?;
         // Inventory, lock and CA go last, with the namespace that this very run may have made for its lock.
         let own = Id::new("v1", "Namespace", None, NAMESPACE);
@@ -322,6 +341,15 @@ impl Engine {
         let kept: BTreeSet<&Id> = left.kept.iter().map(|(id, _)| id).collect();
         Ok(ours.iter().map(Object::id).filter(|id| !kept.contains(id)).collect())
     }
+}
+
+/// How many of the objects each component has.
+fn counted(objects: &[Object]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for object in objects {
+        *counts.entry(object.component().unwrap_or("others").to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 fn more(count: usize) -> String {
@@ -357,6 +385,7 @@ fn blocker(live: &Object) -> String {
     match (finalizers.is_empty(), words) {
         (_, Some(words)) => format!("{id}: {words}"),
         (false, None) => format!("{id}: its finalizer `{}` is not cleared", finalizers.join("`, `")),
+        (true, None) if live.kind() == "Namespace" => format!("{id}: what is in it goes first"),
         (true, None) => format!("{id}: it has no finalizer and is still there"),
     }
 }

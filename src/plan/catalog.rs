@@ -13,6 +13,10 @@ use crate::plan::render::Chart;
 /// The waves in their order. A component names its wave by number; people see the name.
 pub const WAVES: [&str; 5] = ["istio", "gateway", "cnpg", "services", "gitops"];
 
+/// What each wave usually takes, in seconds, where the images are on the nodes already: measured on the lab's real node (`docs/real-node.md`:
+/// 7, 6, 11, 101 and 7 s) and rounded up. It is shown; nothing depends on it.
+pub const TYPICAL: [u64; WAVES.len()] = [10, 10, 15, 120, 10];
+
 /// `component.yaml`: what platctl must know of a chart beyond its objects.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -163,7 +163,7 @@ impl Interview {
             "<" | "back" => self.back(),
             "" => match self.proposal(question) {
                 Some(proposal) => self.take(question, &proposal.value),
-                None => Reply::Refused("nothing can be proposed here; `?` explains what is wanted".to_owned()),
+                None => Reply::Refused("it takes an answer of yours; `?` explains what is wanted".to_owned()),
             },
             text => self.take(question, text),
         }

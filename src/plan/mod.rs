@@ -5,6 +5,7 @@ pub mod applicationset;
 pub mod catalog;
 pub mod document;
 pub mod functions;
+pub mod host;
 pub mod images;
 pub mod interview;
 pub mod logins;

@@ -2,6 +2,7 @@
 //! come at once. Here the vocabulary and the judging; the table is in `catalogue`, the checks are in the files beside it, each with what it
 //! reads off the cluster's objects. Pure.
 
+mod balancer;
 mod capacity;
 mod catalogue;
 mod cluster;
@@ -18,10 +19,11 @@ use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::document::nearest;
+pub use balancer::{Balancer, balancer};
 pub use capacity::{Requests, count_taken, millis, requested, requests};
 pub use catalogue::{CHECKS, NOT_CHECKED};
 pub use conflicts::{Injector, Installation, StoredVersions, installations, other_injectors, stored_versions};
-pub use network::{Balancer, Plugin, balanced, balancer, plugins, provider};
+pub use network::{Plugin, plugins};
 pub use pods::{Refusal, is_of_admission, privileged_namespaces, probe};
 pub use storage::{Claims, StorageClass, claims};
 
@@ -42,7 +44,7 @@ pub struct Facts {
     pub secrets: Vec<Id>,
     /// Where pods reach the API server: the ports of its Service and of what is behind it. Empty when they could not be seen.
     pub api_server_ports: Vec<u16>,
-    /// What gives Services of type `LoadBalancer` an address.
+    /// Whether Services of type `LoadBalancer` get an address. None where Services could not be seen.
     pub balancer: Option<Balancer>,
     /// What connects pods on the nodes. None where no system pod was to be seen.
     pub plugins: Option<Vec<Plugin>>,

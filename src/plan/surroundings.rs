@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::object::{OWN_NAMESPACE, Object};
-use crate::plan::preflight::{Node, StorageClass, balanced, provider, requested};
+use crate::plan::host::Host;
+use crate::plan::preflight::{Balancer, Node, StorageClass, requested};
 
 /// The listings that it is read from. What may not be listed is empty.
 #[derive(Default)]
@@ -14,8 +15,9 @@ pub struct Listings {
     pub groups: Vec<String>,
     pub nodes: Vec<Object>,
     pub pods: Vec<Object>,
-    pub services: Vec<Object>,
     pub namespaces: Vec<Object>,
+    pub balancer: Balancer,
+    pub api_server_ports: Vec<u16>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Surroundings {
     pub memory: Amount,
     pub storage_classes: Vec<StorageClass>,
     pub balancer: Balancer,
+    /// Where pods reach the API server; empty where that could not be seen.
+    pub api_server_ports: Vec<u16>,
     /// What an installation might meet, in words.
     pub existing: Vec<String>,
     /// platctl has been here.
@@ -42,60 +46,13 @@ pub struct Amount {
     pub free: u64,
 }
 
-/// Whether a Service of type `LoadBalancer` gets an address, and how that is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Balancer {
-    pub works: bool,
-    pub why: String,
-}
-
-/// What the nodes stand on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Host {
-    /// Empty where nothing tells.
-    pub name: &'static str,
-    /// Of one person, on one machine.
-    pub is_local: bool,
-    /// Gives addresses by itself.
-    balances: bool,
-}
-
-/// Hosts by the scheme of a node's `providerID`.
-const SCHEMES: [(&str, Host); 17] = [
-    ("kind", Host { name: "kind", is_local: true, balances: false }),
-    ("k3s", Host { name: "k3s", is_local: true, balances: true }),
-    ("rke2", Host { name: "RKE2", is_local: false, balances: false }),
-    ("kwok", Host { name: "simulated nodes (KWOK)", is_local: true, balances: false }),
-    ("aws", cloud("AWS")),
-    ("gce", cloud("Google Cloud")),
-    ("azure", cloud("Azure")),
-    ("digitalocean", cloud("DigitalOcean")),
-    ("hcloud", cloud("Hetzner Cloud")),
-    ("openstack", cloud("OpenStack")),
-    ("ionos", cloud("IONOS Cloud")),
-    ("linode", cloud("Akamai (Linode)")),
-    ("scaleway", cloud("Scaleway")),
-    ("exoscale", cloud("Exoscale")),
-    ("civo", cloud("Civo")),
-    ("vultr", cloud("Vultr")),
-    ("vsphere", Host { name: "vSphere", is_local: false, balances: false }),
-];
-
-const fn cloud(name: &'static str) -> Host {
-    Host { name, is_local: false, balances: true }
-}
-
 /// Products that the platform brings itself, by the end of their API groups.
 const PRODUCTS: [(&str, &str); 3] =
     [("istio.io", "Istio"), ("cnpg.io", "CloudNativePG"), ("argoproj.io", "an Argo project")];
 
-/// API groups of what gives Services their addresses.
-const BALANCERS: [(&str, &str); 3] = [("metallb.io", "MetalLB"), ("kube-vip.io", "kube-vip"), ("purelb.io", "PureLB")];
-
 impl Surroundings {
     /// `own`: the namespaces of the platform.
     pub fn of(seen: &Listings, nodes: &[Node], classes: Vec<StorageClass>, own: &BTreeSet<String>) -> Self {
-        let host = host(seen);
         let usable: Vec<&Node> = nodes.iter().filter(|node| node.ready && node.schedulable).collect();
         let names: BTreeSet<&str> = usable.iter().map(|node| node.name.as_str()).collect();
         let (cpu, memory) = taken(&seen.pods, &names);
@@ -112,13 +69,14 @@ impl Surroundings {
         }
         Self {
             version: seen.version.clone(),
-            host,
+            host: Host::of(&seen.version, &seen.nodes),
             usable: usable.len(),
             nodes: nodes.len(),
             cpu: amount(usable.iter().map(|node| node.cpu_millis).sum(), cpu),
             memory: amount(usable.iter().map(|node| node.memory_bytes).sum(), memory),
             storage_classes: classes,
-            balancer: balancer(seen, host),
+            balancer: seen.balancer.clone(),
+            api_server_ports: seen.api_server_ports.clone(),
             existing,
             is_installed,
         }
@@ -131,44 +89,6 @@ impl Surroundings {
 
 fn is_below(group: &str, end: &str) -> bool {
     group == end || group.strip_suffix(end).is_some_and(|front| front.ends_with('.'))
-}
-
-fn host(seen: &Listings) -> Host {
-    let nodes = || seen.nodes.iter();
-    let local = |name, balances| Host { name, is_local: true, balances };
-    if nodes().any(|node| node.label("minikube.k8s.io/name").is_some()) {
-        return local("minikube", false);
-    }
-    if nodes().any(|node| node.name() == "docker-desktop") {
-        return local("Docker Desktop", true);
-    }
-    let known = provider(&seen.nodes).and_then(|scheme| SCHEMES.iter().find(|(name, _)| *name == scheme));
-    match known {
-        Some((_, host)) => *host,
-        None if nodes().any(|node| node.label("type") == Some("kwok")) => local("simulated nodes (KWOK)", false),
-        None if seen.version.contains("+k3s") => local("k3s", true),
-        None => Host::default(),
-    }
-}
-
-/// The strongest sign first: an address that was given.
-fn balancer(seen: &Listings, host: Host) -> Balancer {
-    if let Some((service, ..)) = balanced(&seen.services).find(|(_, _, has_address)| *has_address) {
-        return Balancer { works: true, why: format!("Service {service} got an address") };
-    }
-    if let Some((_, product)) = BALANCERS.iter().find(|(group, _)| seen.groups.iter().any(|one| one == group)) {
-        return Balancer { works: true, why: format!("{product} is there") };
-    }
-    if let Some((service, ..)) = balanced(&seen.services).next() {
-        return Balancer { works: false, why: format!("Service {service} waits for an address") };
-    }
-    match host.name {
-        "" => Balancer { works: false, why: "nothing seen that gives Services addresses".to_owned() },
-        name if host.balances => {
-            Balancer { works: true, why: format!("{name} gives Services addresses, unless that is off") }
-        }
-        name => Balancer { works: false, why: format!("{name} gives Services no addresses by itself") },
-    }
 }
 
 /// What the pods on these nodes request.

@@ -24,18 +24,21 @@ impl<W: Write + Send> Lines<W> {
     pub(super) fn new(out: W, verbose: bool) -> Self {
         Self { out, verbose, said: HashSet::new() }
     }
+
+    pub(super) fn print(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}");
+    }
 }
 
 impl<W: Write + Send> Renderer for Lines<W> {
     fn show(&mut self, event: &Event) {
         let Some(text) = in_words(event, self.verbose) else { return };
         if !matches!(event, Event::Waiting { .. }) {
-            let _ = writeln!(self.out, "{text}");
-            return;
+            return self.print(&text);
         }
         let text = if self.verbose { &text } else { without_usual(&text) };
         if self.said.insert(text.to_owned()) {
-            let _ = writeln!(self.out, "{text}");
+            self.print(text);
         }
     }
 }

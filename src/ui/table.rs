@@ -1,4 +1,4 @@
-//! Plain columns for results, as wide as their widest cell, and paragraphs for a terminal.
+//! Plain columns for results, as wide as their widest cell.
 
 /// Left-aligned columns, two spaces apart, no trailing spaces.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -21,29 +21,9 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A paragraph in lines of at most 78 characters, each indented. A longer word has a line of its own.
-pub fn paragraph(text: &str, indent: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 78 => *line += &format!(" {word}"),
-            _ => lines.push(format!("{:indent$}{word}", "")),
-        }
-    }
-    lines.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paragraphs_break_between_words() {
-        let text = paragraph(&"word ".repeat(20), 2);
-        let lengths: Vec<usize> = text.lines().map(str::len).collect();
-        assert_eq!(lengths, [76, 26]);
-        assert!(text.lines().all(|line| line.starts_with("  word")), "{text}");
-    }
 
     #[test]
     fn columns_line_up() {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use platctl::object::{Id, Object};
+use platctl::plan::host::Host;
 use platctl::plan::preflight::{
     self, Balancer, CHECKS, Check, Facts, Installation, NOT_CHECKED, Node, Plugin, Refusal, StorageClass,
     StoredVersions, Taint, check, find,
@@ -32,7 +33,7 @@ fn good() -> Facts {
             provisioner: "disks.example.org".to_owned(),
             waits_for_consumer: true,
         }],
-        balancer: Some(Balancer { by: Some("MetalLB"), ..Balancer::default() }),
+        balancer: Some(Balancer { works: true, why: "MetalLB is there".to_owned() }),
         plugins: Some(vec![Plugin { name: "Cilium", enforces: true }]),
         clock_ahead: Some(2),
         ..Facts::default()
@@ -297,56 +298,69 @@ fn what_is_claimed() {
 
 #[test]
 fn addresses_of_load_balancers() {
-    let with = |balancer: Balancer| findings(dev(), |facts| facts.balancer = Some(balancer));
-    let given = Some("shop/front".to_owned());
-    let waiting = vec!["shop/front".to_owned()];
-    insta::assert_snapshot!(with(Balancer::default()), @"
-    warns: nothing was seen that gives Services of type LoadBalancer an address (load-balancer)
+    let with = |works: bool| {
+        move |facts: &mut Facts| {
+            facts.balancer = Some(Balancer { works, why: "kind gives Services no addresses by itself".to_owned() });
+        }
+    };
+    insta::assert_snapshot!(findings(dev(), with(false)), @"
+    warns: kind gives Services no addresses by itself (load-balancer)
       hint: the installation waits for the gateway's address: give Services one (MetalLB; on kind `cloud-provider-kind`, on minikube `minikube tunnel`), or do without: `--set istio-gateway.service.type=NodePort`
     ");
-    insta::assert_snapshot!(with(Balancer { waiting: waiting.clone(), by: Some("MetalLB"), ..Balancer::default() }), @"
-    warns: Service shop/front has been waiting for its address for long, although MetalLB is there (load-balancer)
-      hint: the installation waits for the gateway's address: give Services one (MetalLB; on kind `cloud-provider-kind`, on minikube `minikube tunnel`), or do without: `--set istio-gateway.service.type=NodePort`
-    ");
-    assert_eq!(with(Balancer { given, waiting, ..Balancer::default() }), "", "one address is proof enough");
+    assert_eq!(findings(dev(), with(true)), "");
     // What the hint says is a way out.
     let ports = Platform::load("dev", &["istio-gateway.service.type=NodePort".to_owned()]);
-    assert_eq!(findings(&ports, |facts| facts.balancer = Some(Balancer::default())), "");
+    assert_eq!(findings(&ports, with(false)), "");
     assert_eq!(findings(dev(), |facts| facts.balancer = None), "", "Services may not be listed");
 }
 
+/// The wizard proposes by it, the check warns by it. An address that was given says more than the provider's name.
 #[test]
-fn what_gives_addresses() {
+fn signs_of_a_load_balancer() {
     let service = |name: &str, kind: &str, ingress: Value| {
         object(json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
             "spec": {"type": kind}, "status": {"loadBalancer": {"ingress": ingress}},
         }))
     };
-    let services = [
-        service("inside", "ClusterIP", json!([])),
-        service("old", "LoadBalancer", json!([])),
-        service("new", "LoadBalancer", json!([])),
-        service("front", "LoadBalancer", json!([{"hostname": "front.example.org"}])),
-    ];
-    let cloud = object(json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {"providerID": "hcloud://1"},
-    }));
-    let kind = object(json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {"providerID": "kind://docker/kind/a"},
-    }));
+    let inside = service("inside", "ClusterIP", json!([]));
+    let old = service("old", "LoadBalancer", json!([]));
+    let new = service("new", "LoadBalancer", json!([]));
+    let front = service("front", "LoadBalancer", json!([{"hostname": "front.example.org"}]));
     let speaker = object(json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "speaker", "namespace": "metallb-system", "labels": {"app.kubernetes.io/name": "metallb"}},
     }));
-    let is_old = |service: &Object| service.name() != "new";
-    let seen = preflight::balancer(std::slice::from_ref(&cloud), &services, &[], is_old);
-    assert_eq!(seen.given.as_deref(), Some("shop/front"));
-    assert_eq!(seen.waiting, ["shop/old"]);
-    assert_eq!(seen.by, Some("Hetzner Cloud"));
-    let kind = std::slice::from_ref(&kind);
-    assert_eq!(preflight::balancer(kind, &[], &[], is_old), Balancer::default());
-    assert_eq!(preflight::balancer(kind, &[], &[speaker], is_old).by, Some("MetalLB"));
+    let speaker = std::slice::from_ref(&speaker);
+    let of = |provider: &str, services: &[&Object], pods: &[Object]| {
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "spec": {"providerID": format!("{provider}://a")},
+        });
+        let services: Vec<Object> = services.iter().map(|service| (*service).clone()).collect();
+        let host = Host::of("v1.34.1", &[object(node)]);
+        let balancer = preflight::balancer(host, &services, pods, |service| service.name() != "new");
+        format!("{}: {}", balancer.works, balancer.why)
+    };
+    let said = [
+        of("kind", &[&inside, &old, &front], &[]),
+        of("aws", &[&old], &[]),
+        of("kind", &[&old], speaker),
+        of("kind", &[&inside, &new], speaker),
+        of("kind", &[&new], &[]),
+        of("oci", &[&new], &[]),
+        of("k3s", &[], &[]),
+        of("", &[], &[]),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @"
+    true: Service shop/front got an address
+    false: Service shop/old has been waiting for its address for long
+    false: Service shop/old has been waiting for its address for long, although MetalLB is there
+    true: MetalLB is there
+    false: kind gives Services no addresses by itself
+    true: Oracle Cloud gives Services addresses, unless that is off
+    true: k3s gives Services addresses, unless that is off
+    false: nothing was seen that gives Services of type LoadBalancer an address
+    ");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use platctl::cli::Cli;
 use platctl::embedded;
 use platctl::failure::Failure;
 use platctl::object::Object;
+use platctl::plan::host::Host;
 use platctl::plan::interview::{Interview, Reply, Script, Step};
 use platctl::plan::needs::volumes;
-use platctl::plan::preflight::{Node, StorageClass};
+use platctl::plan::preflight::{Node, StorageClass, balancer};
 use platctl::plan::profile::{Base, Layers, Profile};
 use platctl::plan::questions::{QUESTIONS, Question, Scene};
 use platctl::plan::surroundings::{Amount, Listings, Surroundings};
@@ -36,8 +37,10 @@ fn cluster(provider: &str, count: usize) -> (Listings, Vec<Node>) {
         memory_bytes: 8 * GIBI,
         ..Node::default()
     };
-    let listings =
-        Listings { version: "v1.34.1".to_owned(), nodes: (0..count).map(node).collect(), ..Listings::default() };
+    let version = "v1.34.1".to_owned();
+    let nodes: Vec<Object> = (0..count).map(node).collect();
+    let balancer = balancer(Host::of(&version, &nodes), &[], &[], |_| false);
+    let listings = Listings { version, nodes, balancer, api_server_ports: vec![443, 6443], ..Listings::default() };
     (listings, (0..count).map(capacity).collect())
 }
 
@@ -199,37 +202,6 @@ fn free_is_what_running_pods_do_not_request() {
     assert_eq!(seen.memory, Amount { total: 8 * GIBI, free: 5 * GIBI });
 }
 
-/// An address that was given says more than the provider's name.
-#[test]
-fn signs_of_a_load_balancer() {
-    let service = |ingress: Value| {
-        let status = json!({"loadBalancer": {"ingress": ingress}});
-        object("Service", "web", "front", json!({"spec": {"type": "LoadBalancer"}, "status": status}))
-    };
-    let of = |provider: &str, change: &dyn Fn(&mut Listings)| {
-        let mut cluster = cluster(provider, 1);
-        change(&mut cluster.0);
-        let balancer = look(&cluster).balancer;
-        format!("{}: {}", balancer.works, balancer.why)
-    };
-    let said = [
-        of("kind", &|seen| seen.services = vec![service(json!([{"ip": "10.0.0.1"}]))]),
-        of("aws", &|seen| seen.services = vec![service(json!([]))]),
-        of("kind", &|seen| seen.groups = vec!["metallb.io".to_owned()]),
-        of("kind", &|_| {}),
-        of("k3s", &|_| {}),
-        of("", &|_| {}),
-    ];
-    insta::assert_snapshot!(said.join("\n"), @"
-    true: Service web/front got an address
-    false: Service web/front waits for an address
-    true: MetalLB is there
-    false: kind gives Services no addresses by itself
-    true: k3s gives Services addresses, unless that is off
-    false: nothing seen that gives Services addresses
-    ");
-}
-
 #[test]
 fn hosts() {
     let name = |change: &dyn Fn(&mut Listings)| {
@@ -273,6 +245,8 @@ fn bad_answers_are_refused_with_words() {
         ("tls", "none"),
         ("tls-secret", "My Secret"),
         ("exposure", "Ingress"),
+        ("api-server-ports", "443, https"),
+        ("api-server-ports", "0"),
         ("storage-class", "Fast!"),
         ("database-size", "5"),
         ("database-size", "5GB"),
@@ -301,6 +275,8 @@ fn bad_answers_are_refused_with_words() {
     tls: `none` is none of the options: there are `generated`, `secret`
     tls-secret: `My Secret` is no name in Kubernetes: lower-case letters, digits, `-` and `.`
     exposure: `Ingress` is none of the options: there are `LoadBalancer`, `NodePort`
+    api-server-ports: `443, https` is no list of ports; write it as 443, 6443
+    api-server-ports: `0` is no list of ports; write it as 443, 6443
     storage-class: `Fast!` is no name in Kubernetes: lower-case letters, digits, `-` and `.`
     database-size: `5` is no size; write it as 10Gi
     database-size: `5GB` is no size; write it as 10Gi
@@ -482,6 +458,34 @@ fn file_and_flags_say_what_was_answered() {
             }
         }
     }
+}
+
+/// Some clusters do not listen where the profiles say, and NetworkPolicies go by the port.
+#[test]
+fn unusual_ports_of_the_api_server_go_into_the_profile() {
+    let with = |ports: &[u16]| {
+        let mut cluster = cluster("kind", 1);
+        cluster.0.api_server_ports = ports.to_vec();
+        interview(Some(look(&cluster)), "")
+    };
+    for usual in [&[443, 6443][..], &[443], &[]] {
+        assert!(!proposals(with(usual)).contains("api-server-ports"), "{usual:?}");
+    }
+    let proposed = proposals(with(&[443, 16443]));
+    let expected = "\napi-server-ports: 443, 16443 (where its Service and its endpoints listen)\n";
+    assert!(proposed.contains(expected), "{proposed}");
+
+    let mut interview = with(&[443, 16443]);
+    while let Step::Ask(question) = interview.step().unwrap() {
+        interview.skip(question, true);
+    }
+    let text = written::file(interview.answers(), "1.2.3");
+    let expected = "# Where the Service of the API server and the API server itself listen; NetworkPolicies admit these ports.\n\
+                    apiServerPorts: [443,16443]\n";
+    assert!(text.contains(expected), "{text}");
+    let (by_file, by_flags) = both_ways(&interview);
+    assert_eq!(by_file["apiServerPorts"], json!([443, 16443]));
+    assert!(effective(&by_file) == effective(&by_flags));
 }
 
 #[test]

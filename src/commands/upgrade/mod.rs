@@ -14,6 +14,7 @@ use compare::compared;
 use super::install::{How, Looking};
 use super::{Desired, connect, engine, install, inventory};
 use crate::cli::{Choice, Global, Upgrade};
+use crate::cluster::reach::Reached;
 use crate::engine::inventory::{Inventory, Phase};
 use crate::engine::{Engine, Totals};
 use crate::event::{Events, Line};
@@ -27,7 +28,7 @@ const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) async fn run(global: &Global, flags: &Upgrade, ui: &Ui) -> Result<u8> {
     check_flags(flags).exit(code::USAGE)?;
-    let (cluster, version) = connect(global).await?;
+    let (cluster, reached) = connect(global).await?;
     let record = match inventory(&cluster).await? {
         None => {
             Err(anyhow!("platctl has installed nothing here")).hint("`platctl install` does").exit(code::REFUSED)?
@@ -49,7 +50,7 @@ pub(super) async fn run(global: &Global, flags: &Upgrade, ui: &Ui) -> Result<u8>
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
     let engine = engine(cluster, events, &desired.plan.profile.timeouts.stuck);
-    let done = upgrade(&engine, &desired, record, flags, &version, ui).await;
+    let done = upgrade(&engine, &desired, record, flags, &reached, ui).await;
     drop(engine);
     let _ = shown.await;
     done
@@ -75,7 +76,7 @@ async fn upgrade(
     desired: &Desired,
     record: Inventory,
     flags: &Upgrade,
-    version: &str,
+    reached: &Reached,
     ui: &Ui,
 ) -> Result<u8> {
     let plan = &desired.plan;
@@ -83,7 +84,7 @@ async fn upgrade(
     judge(engine, plan, &record, &flags.accept)?;
     if record.phase == Phase::HandedOver {
         // What the repository holds is looked at below.
-        install::check(engine, plan, &Looking { version, skipped: &[find("repository")?] }).await?;
+        install::check(engine, plan, &Looking { reached, skipped: &[find("repository")?] }).await?;
         return in_git::upgrade(engine, desired, record, flags, ui).await;
     }
     if flags.branch.is_some() || flags.into.is_some() || flags.at.is_some() {
@@ -92,7 +93,7 @@ async fn upgrade(
             .exit(code::USAGE);
     }
     let how = How { action: "upgrade", yes: flags.yes, dry_run: flags.dry_run, no_handoff: true, prepull: false };
-    install::proceed(engine, desired, Some(record), &how, &Looking { version, skipped: &[] }, ui).await
+    install::proceed(engine, desired, Some(record), &how, &Looking { reached, skipped: &[] }, ui).await
 }
 
 fn line(label: &str, value: impl Into<String>) -> Line {

@@ -23,7 +23,7 @@ use crate::plan::questions::{Question, Scene};
 use crate::plan::surroundings::Surroundings;
 use crate::plan::{self, Plan, images, written};
 use crate::ui::Ui;
-use crate::ui::table::paragraph;
+use crate::ui::paragraph::paragraph;
 
 /// How long the first look at a cluster may take: long enough for a far one, short enough for a person.
 const LOOKING: Duration = Duration::from_secs(20);
@@ -57,19 +57,20 @@ pub(super) async fn run(global: &Global, flags: &Init, ui: &Ui) -> Result<u8> {
     let catalog = embedded::catalog()?;
     let mut interview = begin(global, flags, &catalog, ui)?;
     if is_asking {
-        ui.say(&paragraph(screens::WELCOME, 0));
+        say_prose(screens::WELCOME, 0, ui);
     }
     let asking = async {
         loop {
             answer(&mut interview, global, flags, &catalog, ui).await?;
             let done = Done::of(&interview, &catalog)?;
-            ui.say(&format!("\n{}\n{}", ui.strong("What would be installed"), screens::summary(&done, &interview)));
+            let summary = screens::summary(&done, &interview, ui.width());
+            ui.say(&format!("\n{}\n{summary}", ui.strong("What would be installed")));
             if let Some(path) = choose_file(&mut interview, flags, is_asking, ui).await? {
                 return Ok((done, path));
             }
         }
     };
-    let (done, path) = unless_interrupted("nothing was written", ui, asking).await?;
+    let (done, path) = unless_interrupted("nothing was written", asking).await?;
     write(&path, &done.text)?;
     ui.say(&format!("\nwrote `{}`", path.display()));
     let commands = Commands::of(&interview, global, &path);
@@ -87,7 +88,7 @@ pub(super) async fn run(global: &Global, flags: &Init, ui: &Ui) -> Result<u8> {
 async fn offer(global: &Global, interview: &Interview, path: &Path, ui: &Ui) -> Result<u8> {
     let question = "\nCheck the cluster and install now? It asks again before it writes";
     let state = format!("`{}` is written, nothing is installed", path.display());
-    if !unless_interrupted(&state, ui, ui.confirm(question)).await? {
+    if !unless_interrupted(&state, ui.confirm(question)).await? {
         return Ok(0);
     }
     let choice = Choice { profile: as_flag(path), ..Choice::default() };
@@ -97,14 +98,10 @@ async fn offer(global: &Global, interview: &Interview, path: &Path, ui: &Ui) -> 
 }
 
 /// Ctrl-C ends it. The terminal is as it was: it is never switched to anything else.
-async fn unless_interrupted<T>(state: &str, ui: &Ui, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn unless_interrupted<T>(state: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         done = work => done,
-        () = wait_for_signal() => {
-            // The line with the question is over.
-            ui.say("");
-            Err(anyhow!("interrupted; {state}")).exit(code::INTERRUPTED)
-        }
+        () = wait_for_signal() => Err(anyhow!("interrupted; {state}")).exit(code::INTERRUPTED),
     }
 }
 
@@ -127,7 +124,7 @@ fn begin(global: &Global, flags: &Init, catalog: &Catalog, ui: &Ui) -> Result<In
                 .hint("without `--kubeconfig` and `--context` it works without a cluster too")
                 .exit(code::USAGE);
         }
-        Err(error) => ui.say(&caveat(&error)),
+        Err(error) => say_caveat(&error, ui),
     }
     match (&global.context, scene.contexts.as_slice()) {
         (Some(context), _) => script.give("context", context.clone(), "--context".to_owned())?,
@@ -139,11 +136,15 @@ fn begin(global: &Global, flags: &Init, catalog: &Catalog, ui: &Ui) -> Result<In
     Ok(Interview::new(scene, script))
 }
 
-fn caveat(error: &anyhow::Error) -> String {
+fn say_prose(words: &str, indent: usize, ui: &Ui) {
+    ui.say(paragraph(words, indent, ui.width()).trim_end_matches('\n'));
+}
+
+fn say_caveat(error: &anyhow::Error, ui: &Ui) {
     let failure = Failure::of(error);
     let causes: Vec<String> = std::iter::once(failure.what).chain(failure.why).collect();
     let text = format!("cluster not reached: {}; what is proposed is not fitted to it", causes.join(": "));
-    paragraph(&text, 0)
+    say_prose(&text, 0, ui);
 }
 
 /// Walks the interview to its end.
@@ -155,11 +156,12 @@ async fn answer(interview: &mut Interview, global: &Global, flags: &Init, catalo
                 ui.say(&format!("\nlooking at {context}"));
                 let seen = match look(global, &context, catalog).await {
                     Ok(seen) => {
-                        ui.say(&format!("{}\n{}", ui.strong(&format!("Seen in {context}")), screens::seen(&seen)));
+                        let heading = ui.strong(&format!("Seen in {context}"));
+                        ui.say(&format!("{heading}\n{}", screens::seen(&seen, ui.width())));
                         Some(seen)
                     }
                     Err(error) => {
-                        ui.say(&caveat(&error));
+                        say_caveat(&error, ui);
                         None
                     }
                 };
@@ -175,8 +177,9 @@ async fn look(global: &Global, context: &str, catalog: &Catalog) -> Result<Surro
     let global = Global { context: Some(context.to_owned()), ..global.clone() };
     let own: BTreeSet<String> = catalog.entries().map(|entry| entry.component.namespace.clone()).collect();
     let looking = async {
-        let (cluster, _) = connect(&global).await?;
-        cluster.surroundings(&own).await.map_err(|problem| anyhow!(problem)).context("look at the cluster")
+        let (cluster, reached) = connect(&global).await?;
+        let seen = cluster.surroundings(&reached.version, &own).await;
+        seen.map_err(|problem| anyhow!(problem)).context("look at the cluster")
     };
     tokio::time::timeout(LOOKING, looking).await.unwrap_or_else(|_| {
         Err(anyhow!("no answer in {} s", LOOKING.as_secs()).context(format!("look at context `{context}`")))
@@ -188,7 +191,7 @@ async fn ask(interview: &mut Interview, question: &'static Question, ui: &Ui) ->
     let (number, all) = interview.progress();
     ui.say(&format!("\n{}", ui.strong(&format!("{number}/{all} {}", question.title))));
     let proposal = interview.proposal(question);
-    ui.say(&screens::question(question, interview, proposal.as_ref()));
+    ui.say(&screens::question(question, interview, proposal.as_ref(), ui.width()));
     let prompt = match &proposal {
         Some(proposal) => format!("{} [{}]:", question.id, proposal.value),
         None => format!("{}:", question.id),
@@ -197,18 +200,15 @@ async fn ask(interview: &mut Interview, question: &'static Question, ui: &Ui) ->
         let line = next_line(&prompt, ui).await?;
         match interview.reply(question, &line) {
             Reply::Taken | Reply::Back => return Ok(()),
-            Reply::Explain => ui.say(&paragraph(question.help, 2)),
-            Reply::Refused(problem) => ui.say(&paragraph(&format!("not taken: {problem}"), 2)),
+            Reply::Explain => say_prose(question.help, 2, ui),
+            Reply::Refused(problem) => say_prose(&format!("not taken: {problem}"), 2, ui),
         }
     }
 }
 
 async fn next_line(prompt: &str, ui: &Ui) -> Result<String> {
     let line = ui.ask(prompt).await?;
-    line.ok_or_else(|| {
-        ui.say("");
-        anyhow!("the input ended; nothing was written")
-    })
+    line.ok_or_else(|| anyhow!("the input ended; nothing was written"))
 }
 
 /// What the answers come to.
@@ -240,12 +240,13 @@ async fn choose_file(interview: &mut Interview, flags: &Init, is_asking: bool, u
         let line = next_line(&format!("write it to [{}]:", flags.file.display()), ui).await?;
         let path = if line.is_empty() { flags.file.clone() } else { PathBuf::from(&line) };
         match line.as_str() {
-            "?" => ui.say(&paragraph(
+            "?" => say_prose(
                 "The profile file, for `platctl install --profile FILE`. `<` goes back to the questions.",
                 2,
-            )),
+                ui,
+            ),
             "<" | "back" => match interview.back() {
-                Reply::Refused(problem) => ui.say(&paragraph(&format!("not taken: {problem}"), 2)),
+                Reply::Refused(problem) => say_prose(&format!("not taken: {problem}"), 2, ui),
                 _ => return Ok(None),
             },
             _ if is_misplaced(&path) => {

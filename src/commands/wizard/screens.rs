@@ -7,13 +7,13 @@ use crate::plan::preflight::requests;
 use crate::plan::profile::RepositoryMode;
 use crate::plan::questions::{Proposal, QUESTIONS, Question};
 use crate::plan::surroundings::Surroundings;
-use crate::ui::table::{paragraph, table};
+use crate::ui::paragraph::paragraph;
 
 pub(super) const WELCOME: &str = "platctl asks what it has to know, writes a profile file, and offers to install. Enter takes the proposal \
      in brackets, `?` explains, `<` goes back, Ctrl-C leaves; nothing is written before the end.";
 
 /// What was seen of a cluster.
-pub(super) fn seen(seen: &Surroundings) -> String {
+pub(super) fn seen(seen: &Surroundings, width: usize) -> String {
     let host = if seen.host.name.is_empty() { String::new() } else { format!(" on {}", seen.host.name) };
     let marked = |is_default| if is_default { " (default)" } else { "" };
     let classes = seen.storage_classes.iter().map(|class| format!("{}{}", class.name, marked(class.default)));
@@ -28,7 +28,7 @@ pub(super) fn seen(seen: &Surroundings) -> String {
         [] => "nothing that the platform brings".to_owned(),
         some => format!("{}; `install` refuses what is not its own", some.join(", ")),
     };
-    labelled(&[
+    let lines = [
         ("Kubernetes", format!("{}{host}", seen.version)),
         ("nodes", nodes),
         ("CPU", format!("{} free of {}", cores(seen.cpu.free), cores(seen.cpu.total))),
@@ -36,24 +36,35 @@ pub(super) fn seen(seen: &Surroundings) -> String {
         ("storage", if classes.is_empty() { "no StorageClass seen".to_owned() } else { classes }),
         ("addresses", format!("{balancer}: {}", seen.balancer.why)),
         ("there", existing),
-    ])
+    ];
+    labelled(&lines, width)
 }
 
 /// A question below its title: what can be answered, and what is proposed.
-pub(super) fn question(question: &Question, interview: &Interview, proposal: Option<&Proposal>) -> String {
+pub(super) fn question(
+    question: &Question,
+    interview: &Interview,
+    proposal: Option<&Proposal>,
+    width: usize,
+) -> String {
     let options = question.options(&interview.scene);
-    let rows = (1..).zip(options).map(|(number, (word, meaning))| vec![format!("  {number}"), word, meaning]);
+    let digits = options.len().to_string().len();
+    let widest = options.iter().map(|(word, _)| word.chars().count()).max().unwrap_or(0);
+    let option = |(number, (word, meaning)): (usize, &(String, String))| {
+        let label = format!("  {number:<digits$}  {word:widest$}  ");
+        let meaning = paragraph(meaning, label.chars().count(), width);
+        format!("{label}{}", meaning.trim()).trim_end().to_owned() + "\n"
+    };
     let why = match proposal {
         Some(proposal) => format!("proposed: {} ({})", proposal.value, proposal.why),
         None => "nothing can be proposed here, `?` explains what is wanted".to_owned(),
     };
-    let text = table(&[""; 3], &rows.collect::<Vec<_>>()) + &paragraph(&why, 2);
-    // The header is an empty line.
-    text.trim_start_matches('\n').to_owned()
+    let text: String = (1..).zip(&options).map(option).collect();
+    text + paragraph(&why, 2, width).trim_end()
 }
 
 /// What would be installed, and what it needs.
-pub(super) fn summary(done: &Done, interview: &Interview) -> String {
+pub(super) fn summary(done: &Done, interview: &Interview, width: usize) -> String {
     let (wanted, volumes) = (requests(&done.plan), volumes(&done.plan));
     let total = volumes.iter().map(|volume| volume.count * volume.bytes).sum();
     let each = volumes.iter().map(|volume| match volume.count {
@@ -88,12 +99,12 @@ pub(super) fn summary(done: &Done, interview: &Interview) -> String {
     if !supplied.is_empty() {
         lines.push(("from you", supplied.join(", ")));
     }
-    labelled(&lines)
+    labelled(&lines, width)
 }
 
 /// Labels and values, long values in several lines.
-fn labelled(lines: &[(&str, String)]) -> String {
-    let of = |(label, value): &(&str, String)| format!("  {label:<12}{}", paragraph(value, 14).trim_start());
+fn labelled(lines: &[(&str, String)], width: usize) -> String {
+    let of = |(label, value): &(&str, String)| format!("  {label:<12}{}", paragraph(value, 14, width).trim());
     lines.iter().map(of).collect::<Vec<_>>().join("\n")
 }
 

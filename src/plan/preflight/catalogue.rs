@@ -1,7 +1,7 @@
 //! The table of checks, in the order in which people read them, with what `platctl explain` says of each. `docs/checks.md` is made from it.
 
 use super::Severity::{Blocking, Warning};
-use super::{Check, capacity, cluster, conflicts, network, outside, pods, storage};
+use super::{Check, balancer, capacity, cluster, conflicts, network, outside, pods, storage};
 
 pub static CHECKS: [Check; 18] = [
     Check {
@@ -131,13 +131,13 @@ pub static CHECKS: [Check; 18] = [
         severities: &[Warning],
         title: "A Service of type LoadBalancer gets an address",
         looks_at: "Services of that type: one with an address is proof, one that has waited for more than five minutes is proof of the contrary. \
-                   Else the cloud that the nodes' `providerID` names, and the pods of MetalLB, kube-vip, PureLB and OpenELB. What runs outside the \
-                   cluster, as `cloud-provider-kind` and `minikube tunnel` do, is not to be seen before it has given an address.",
+                   Else the pods of MetalLB, kube-vip, PureLB and OpenELB, and what the nodes stand on, mostly by their `providerID`. What runs outside \
+                   the cluster, as `cloud-provider-kind` and `minikube tunnel` do, is not to be seen before it has given an address.",
         matters: "The ingress gateway is such a Service. The second wave waits for its address, until its timeout.",
         mend: "Start or install something that gives addresses: MetalLB on machines of your own, `cloud-provider-kind` on kind, \
                `minikube tunnel` on minikube. Or expose the gateway on the nodes' ports: `--set istio-gateway.service.type=NodePort`.",
         always: None,
-        judge: network::load_balancer,
+        judge: balancer::load_balancer,
     },
     Check {
         code: "network-policies",
@@ -176,7 +176,7 @@ pub static CHECKS: [Check; 18] = [
         looks_at: "The ports of the Service `default/kubernetes` and of its EndpointSlices, against the profile's `apiServerPorts`.",
         matters: "Operators and Argo CD talk to the API server through default-deny. Some networks see the port of the Service, others the port \
                   behind it, so both must be admitted.",
-        mend: "Add the port that is missing, as the hint shows: `--set apiServerPorts=[443,8443]`.",
+        mend: "Add the port that is missing, as the hint shows: `--set apiServerPorts=[443,8443]`. `platctl init` writes them into the profile.",
         always: None,
         judge: cluster::api_server_ports,
     },

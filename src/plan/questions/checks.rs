@@ -1,5 +1,7 @@
 //! What an answer must be, and what is wrong with one that is not: each gives the answer as it is kept.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::IN_CLUSTER;
@@ -43,6 +45,16 @@ pub(super) fn size(text: &str) -> Result<String, String> {
     match millis(&text.into()) {
         bytes if bytes < GIBI => Err(format!("{text} is too small, 1Gi is the least")),
         _ => Ok(text.to_owned()),
+    }
+}
+
+/// `443, 6443` of ports in any order, apart by commas or spaces.
+pub(super) fn ports(text: &str) -> Result<String, String> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let ports: Option<BTreeSet<u16>> = words.map(|word| word.parse().ok().filter(|port| *port > 0)).collect();
+    match ports.filter(|ports| !ports.is_empty()) {
+        Some(ports) => Ok(ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")),
+        None => Err(format!("`{text}` is no list of ports; write it as 443, 6443")),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::checks::{branch, days, host_name, hours, object_name, repository, size};
+use super::checks::{branch, days, host_name, hours, object_name, ports, repository, size};
 use super::{Answers, DEFAULT, IN_CLUSTER, NONE, PLAIN, Question, as_in_profile, proposal};
 
-pub static QUESTIONS: [Question; 15] = [
+pub static QUESTIONS: [Question; 16] = [
     Question {
         id: "context",
         title: "Which cluster is it for?",
@@ -93,6 +93,27 @@ pub static QUESTIONS: [Question; 15] = [
         },
         key: "components.istio-gateway.values.service.type",
         comment: "LoadBalancer: the cluster gives it an address. NodePort: a port of every node.",
+        ..PLAIN
+    },
+    Question {
+        id: "api-server-ports",
+        title: "At which ports do pods reach the API server?",
+        help: "NetworkPolicies admit connections to the API server by port. Some networks judge by the port of its Service, others by the \
+               one that it listens at itself, so both belong here: 443, 16443. The proposal is what the cluster's Service `kubernetes` \
+               and its endpoints say.",
+        applies: |scene, answers| {
+            let admitted = scene.standard(answers, "apiServerPorts").and_then(Value::as_array);
+            let ports = scene.seen.iter().flat_map(|seen| &seen.api_server_ports);
+            admitted.is_some_and(|admitted| ports.into_iter().any(|port| !admitted.contains(&Value::from(*port))))
+        },
+        propose: |_, scene, _| {
+            let ports: Vec<String> = scene.seen.as_ref()?.api_server_ports.iter().map(u16::to_string).collect();
+            proposal(ports.join(", "), "where its Service and its endpoints listen")
+        },
+        check: |text, _| ports(text),
+        key: "apiServerPorts",
+        comment: "Where the Service of the API server and the API server itself listen; NetworkPolicies admit these ports.",
+        value: |text| text.split(", ").filter_map(|port| port.parse::<u16>().ok()).collect(),
         ..PLAIN
     },
     Question {
