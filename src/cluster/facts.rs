@@ -13,6 +13,7 @@ use time::{Duration, OffsetDateTime};
 use super::{CONCURRENCY, Class, Cluster, Problem, REQUEST_TIMEOUT};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
+use crate::plan::certificates::{self, Certificate};
 use crate::plan::preflight::{self, Balancer, Facts, Injector, Node, Refusal, StorageClass, Taint, millis};
 
 /// What platctl does with each kind that it applies.
@@ -37,7 +38,7 @@ impl Cluster {
             as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
-        let (nodes, storage_classes, pods, services, injectors, refusals, clock_ahead) = futures::try_join!(
+        let (nodes, storage_classes, pods, services, injectors, refusals, clock_ahead, certificates) = futures::try_join!(
             as_allowed(self.list(&node, "")),
             as_allowed(self.storage_classes()),
             as_allowed(self.all(&pod)),
@@ -45,6 +46,7 @@ impl Cluster {
             as_allowed(self.injectors(plan)),
             self.refusals(plan, &live),
             self.clock_ahead(),
+            self.certificates(plan),
         )?;
         let mut facts = Facts {
             version,
@@ -57,6 +59,7 @@ impl Cluster {
             secrets,
             api_server_ports,
             refusals,
+            certificates,
             clock_ahead,
             ..Facts::default()
         };
@@ -80,6 +83,17 @@ impl Cluster {
     pub async fn standing(&self) -> Result<(Vec<Node>, Vec<StorageClass>), Problem> {
         let nodes = self.list(&Id::new("v1", "Node", None, ""), "").await?;
         Ok((nodes.iter().map(read_node).collect(), self.storage_classes().await?))
+    }
+
+    /// What `preflight::check_certificates` judges. One whose Secret may not be read is left out.
+    pub async fn certificates(&self, plan: &Plan) -> Result<Vec<Certificate>, Problem> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let mut found = Vec::new();
+        for id in certificates::watched(plan) {
+            let secret = as_allowed(self.get(&id)).await?;
+            found.extend(secret.and_then(|secret| certificates::read(&secret, now)));
+        }
+        Ok(found)
     }
 
     /// As `list`, but what may not be listed is told from what is not there.

@@ -11,6 +11,7 @@ pub mod gitea;
 pub mod lease;
 mod resources;
 mod surroundings;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
