@@ -88,12 +88,10 @@ impl Cluster {
     /// What `preflight::check_certificates` judges. One whose Secret may not be read is left out.
     pub async fn certificates(&self, plan: &Plan) -> Result<Vec<Certificate>, Problem> {
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let mut found = Vec::new();
-        for id in certificates::watched(plan) {
-            let secret = as_allowed(self.get(&id)).await?;
-            found.extend(secret.and_then(|secret| certificates::read(&secret, now)));
-        }
-        Ok(found)
+        let ids = certificates::watched(plan).into_iter();
+        let secrets = ids.map(|id| async move { as_allowed(self.get(&id)).await });
+        let secrets = futures::future::try_join_all(secrets).await?;
+        Ok(secrets.iter().flatten().filter_map(|secret| certificates::read(secret, now)).collect())
     }
 
     /// As `list`, but what may not be listed is told from what is not there.
