@@ -204,6 +204,8 @@ pub struct Upgrade {
     /// Take a step that is refused by this code; may be repeated
     #[arg(long, value_name = "CODE")]
     pub accept: Vec<String>,
+    #[command(flatten)]
+    pub skip: Skip,
 }
 
 #[derive(Debug, Args)]
@@ -339,13 +341,13 @@ pub struct Credentials {
 
 #[derive(Debug, Subcommand)]
 pub enum CredentialsAction {
-    /// Give a component's administrator a new password
+    /// Give a component's administrator a new password, or the gateway a new certificate
     Rotate(Rotate),
 }
 
 #[derive(Debug, Args)]
 pub struct Rotate {
-    /// Whose: argocd or gitea; the others say how it is done by hand
+    /// Whose: argocd or gitea, or istio-gateway for its certificate; the others say how it is done by hand
     #[arg(value_name = "COMPONENT")]
     pub component: String,
     /// Do not ask

@@ -657,6 +657,37 @@ fn steps_that_are_too_far_are_refused() {
     assert_eq!(cluster.writes(), [""; 0]);
 }
 
+/// A check that blocks ends an upgrade as it ends an installation, and is left out by the same flag.
+#[test]
+fn an_upgrade_leaves_out_checks_too() {
+    let external =
+        ["repository.mode=external", "repository.url=https://git.example.org/p.git", "components.gitea.enabled=false"];
+    let record = inventory(&external, |inventory| "0.0.1".clone_into(&mut inventory.version));
+    let (before, commit) = (record.replace("\"handed-over\"", "\"installed\""), "0".repeat(40));
+    // Before the handoff and after it, on a cluster that is too small.
+    for (record, upgrade) in
+        [(before, vec!["upgrade", "--dry-run"]), (record, vec!["upgrade", "--dry-run", "--at", &commit])]
+    {
+        let cluster = EmptyCluster::start_with(1, Some(record), None);
+        let here = Place::with_kubeconfig(&cluster.kubeconfig());
+        let blocked = here.run(&upgrade);
+        assert!(blocked.code == 3 && blocked.stderr.contains("(capacity)"), "{}", blocked.stderr);
+        let skipped = here.run(&[&upgrade[..], &["--skip", "capacity", "--skip", "repository"]].concat());
+        assert_eq!(skipped.code, 0, "{}", skipped.stderr);
+        for check in ["capacity", "repository"] {
+            assert_eq!(
+                skipped.stderr.matches(&format!("skipped: the check `{check}`\n")).count(),
+                1,
+                "{}",
+                skipped.stderr
+            );
+        }
+        assert_eq!(cluster.writes(), [""; 0]);
+    }
+    let always = say(&["upgrade", "--skip", "foreign-objects"]);
+    assert!(always.starts_with("exit 2\n") && always.contains("cannot be left out"), "{always}");
+}
+
 #[test]
 fn an_upgrade_is_written_into_a_clone() {
     let external =
@@ -835,7 +866,7 @@ fn explanations() {
       the provider's CSI driver, or local-path-provisioner on a single machine.
 
     To go on without it
-      `--skip storage-class`, with `install` and with `preflight`.
+      `--skip storage-class`, with `install`, `upgrade` and `preflight`.
     ");
     assert_snapshot!(say(&["explain", "foreign-objects"]), @"
     exit 0
@@ -887,6 +918,7 @@ fn explanations() {
     api-server-ports  blocks         The NetworkPolicies admit the ports at which pods reach the API server
     secrets           warns          Secrets that are to be supplied from outside are there
     pull-secrets      warns          The Secrets that images are pulled with are there
+    certificates      warns          The gateway's certificate and its CA do not end soon
     repository        blocks, warns  The repository that Argo CD is to follow is named rightly and prepared
     clock             warns          The API server's clock and this machine's agree
 

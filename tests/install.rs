@@ -6,6 +6,8 @@
 
 #[path = "support/census.rs"]
 mod census;
+#[path = "install/certificates.rs"]
+mod certificates;
 #[path = "install/day_two.rs"]
 mod day_two;
 #[path = "install/faults.rs"]

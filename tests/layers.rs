@@ -38,7 +38,7 @@ const PURE: [&str; 11] = [
     "src/ui/table.rs",
     "src/commands/wizard/screens.rs",
 ];
-const IMPURE: &str = r"\b(kube|k8s_openapi|tokio|tokio_util|hyper|hyper_util|indicatif|rand)::|\b(Instant|SystemTime|OffsetDateTime)\b|\bstd::(\{[^}]*\b)?(fs|env|io|net|process|thread)\b";
+const IMPURE: &str = r"\b(kube|k8s_openapi|tokio|tokio_rustls|tokio_util|hyper|hyper_util|indicatif|rand)::|\b(Instant|SystemTime|OffsetDateTime)\b|\bstd::(\{[^}]*\b)?(fs|env|io|net|process|thread)\b";
 
 /// One file of `src/`: its path from the root of the repository, and its code without comments.
 struct Source {

@@ -32,6 +32,8 @@ mod platform;
 mod preflight;
 #[path = "plan/prepull.rs"]
 mod prepull;
+#[path = "plan/quoting.rs"]
+mod quoting;
 #[path = "plan/reference.rs"]
 mod reference;
 #[path = "plan/refusals.rs"]

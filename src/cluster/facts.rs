@@ -12,6 +12,7 @@ use super::reach::Reached;
 use super::{CONCURRENCY, Class, Cluster, Problem};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
+use crate::plan::certificates::{self, Certificate};
 use crate::plan::host::Host;
 use crate::plan::preflight::{self, Balancer, Facts, Injector, Node, Refusal, StorageClass, Taint, millis};
 
@@ -36,13 +37,14 @@ impl Cluster {
             as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
         )?;
-        let (nodes, storage_classes, pods, services, injectors, refusals) = futures::try_join!(
+        let (nodes, storage_classes, pods, services, injectors, refusals, certificates) = futures::try_join!(
             as_allowed(self.list(&node, "")),
             as_allowed(self.storage_classes()),
             as_allowed(self.all(&pod)),
             as_allowed(self.all(&service)),
             as_allowed(self.injectors(plan)),
             self.refusals(plan, &live),
+            self.certificates(plan),
         )?;
         let mut facts = Facts {
             version: reached.version.clone(),
@@ -55,6 +57,7 @@ impl Cluster {
             secrets,
             api_server_ports,
             refusals,
+            certificates,
             clock_ahead: reached.clock_ahead,
             ..Facts::default()
         };
@@ -72,6 +75,15 @@ impl Cluster {
     pub async fn standing(&self) -> Result<(Vec<Node>, Vec<StorageClass>), Problem> {
         let nodes = self.list(&Id::new("v1", "Node", None, ""), "").await?;
         Ok((nodes.iter().map(read_node).collect(), self.storage_classes().await?))
+    }
+
+    /// What `preflight::check_certificates` judges. One whose Secret may not be read is left out.
+    pub async fn certificates(&self, plan: &Plan) -> Result<Vec<Certificate>, Problem> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let ids = certificates::watched(plan).into_iter();
+        let secrets = ids.map(|id| async move { as_allowed(self.get(&id)).await });
+        let secrets = futures::future::try_join_all(secrets).await?;
+        Ok(secrets.iter().flatten().filter_map(|secret| certificates::read(secret, now)).collect())
     }
 
     /// As `list`, but what may not be listed is told from what is not there.

@@ -50,7 +50,7 @@ impl Cluster {
         ready.map(|pod| pod.name().to_owned()).ok_or_else(none)
     }
 
-    async fn dial(
+    pub(super) async fn dial(
         &self,
         namespace: &str,
         pod: &str,
@@ -105,15 +105,8 @@ impl Cluster {
         let _ = copy_bidirectional(&mut socket, &mut stream).await;
         let _ = stream.shutdown().await;
         drop(stream);
-        let said = match refused {
-            Some(refused) => tokio::time::timeout(AGAIN, refused).await.ok().flatten(),
-            None => None,
-        };
-        said.map_or(Ok(()), |message| {
-            Err(Problem {
-                class: Class::Transient,
-                message: format!("Pod {}/{pod}: {}", target.namespace, message.trim()),
-            })
+        refusal(refused).await.map_or(Ok(()), |said| {
+            Err(Problem { class: Class::Transient, message: format!("Pod {}/{pod}: {said}", target.namespace) })
         })
     }
 
@@ -128,6 +121,12 @@ impl Cluster {
             }
         }
     }
+}
+
+/// What the node says of a port that it could not reach.
+pub(super) async fn refusal(said: Option<impl Future<Output = Option<String>>>) -> Option<String> {
+    let message = tokio::time::timeout(AGAIN, said?).await.ok().flatten()?;
+    Some(message.trim().to_owned())
 }
 
 pub(super) fn passing(who: &str, cause: &dyn std::fmt::Display) -> Problem {

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod reach;
 mod resources;
 mod surroundings;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -18,7 +18,7 @@ use crate::failure::code;
 use crate::object::{Id, Object};
 use crate::plan::applicationset;
 use crate::plan::catalog::{Component, WAVES};
-use crate::plan::preflight::{Finding, check_standing};
+use crate::plan::preflight::{Finding, check_certificates, check_standing};
 use crate::plan::upgrade::is_newer;
 use crate::plan::{PlannedComponent, digest};
 use crate::readiness::{Verdict, judge};
@@ -44,7 +44,7 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<String>,
     components: Vec<Row>,
-    /// What is wrong with the cluster itself. Looked for only while not all is ready.
+    /// Certificates that end soon; and what is wrong with the cluster itself, which is looked for only while not all is ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Finding>,
     endpoints: Vec<Endpoint>,
@@ -134,7 +134,7 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
         repository: record.published.as_ref().map(|published| published.repository.clone()),
         revision: record.published.as_ref().map(|published| published.revision.clone()),
         components,
-        findings: if ready { Vec::new() } else { findings(cluster, &desired).await? },
+        findings: findings(cluster, &desired, ready).await?,
         endpoints: routes(desired.plan.components().map(|planned| &planned.component), domain)
             .into_iter()
             .map(|line| Endpoint { name: line.label, url: line.value })
@@ -143,12 +143,20 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
 }
 
 /// Whoever may not list nodes is told of the platform alone.
-async fn findings(cluster: &Cluster, desired: &Desired) -> Result<Vec<Finding>> {
-    match cluster.standing().await {
-        Ok((nodes, classes)) => Ok(check_standing(&desired.plan, nodes, classes)),
-        Err(problem) if problem.class == Class::Denied => Ok(Vec::new()),
-        Err(problem) => Err(anyhow!(problem)).context("look at the nodes"),
+async fn findings(cluster: &Cluster, desired: &Desired, ready: bool) -> Result<Vec<Finding>> {
+    let plan = &desired.plan;
+    let certificates = cluster.certificates(plan).await;
+    let certificates = certificates.map_err(|problem| anyhow!(problem)).context("look at the certificates")?;
+    let mut found = check_certificates(plan, certificates);
+    if ready {
+        return Ok(found);
     }
+    match cluster.standing().await {
+        Ok((nodes, classes)) => found.extend(check_standing(plan, nodes, classes)),
+        Err(problem) if problem.class == Class::Denied => {}
+        Err(problem) => return Err(anyhow!(problem)).context("look at the nodes"),
+    }
+    Ok(found)
 }
 
 /// What only Git and Argo CD know of.

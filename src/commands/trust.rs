@@ -11,9 +11,8 @@ use sha2::{Digest, Sha256};
 use super::{connect, installed, secret};
 use crate::cli::{Global, Trust};
 use crate::engine::inventory::NAMESPACE;
-use crate::engine::secrets::CA_SECRET;
 use crate::failure::{Advise, code};
-use crate::object::Id;
+use crate::plan::certificates;
 use crate::plan::logins::logins;
 use crate::ui::Ui;
 
@@ -23,7 +22,7 @@ const FILE: &str = "platctl-ca.crt";
 pub(super) async fn run(global: &Global, flags: &Trust, ui: &Ui) -> Result<u8> {
     let (cluster, _) = connect(global).await?;
     let (_, plan) = installed(&cluster).await?;
-    let id = Id::new("v1", "Secret", Some(NAMESPACE), CA_SECRET);
+    let id = certificates::authority();
     let certificate = secret(&cluster, &id)
         .await?
         .and_then(|mut keys| keys.remove("ca.crt"))

@@ -1,6 +1,7 @@
 //! Does the plan, without a terminal: walks the waves against a cluster, forwards and backwards. All that happens leaves as events; what
 //! fails leaves as an error with its cause. Dependencies are the fields of `Engine`, built once in `commands`.
 
+pub mod certificates;
 pub mod convergence;
 pub mod handoff;
 pub mod inventory;

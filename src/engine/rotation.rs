@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::plan::logins::Login;
 use crate::plan::reach;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Argo CD sees a changed Secret within a second; each wrong attempt counts towards a lock-out.
 const ASK_AFTER: [u64; 3] = [1, 3, 6];
@@ -130,7 +130,7 @@ impl Engine {
         if git.is_accepted().await? { Ok(()) } else { Err(anyhow!("the Git server does not take its new password")) }
     }
 
-    async fn write_keys(&self, id: &Id, keys: &[(&str, &str)], deadline: Instant) -> Result<()> {
+    pub(super) async fn write_keys(&self, id: &Id, keys: &[(&str, &str)], deadline: Instant) -> Result<()> {
         let data: BTreeMap<&str, Value> =
             keys.iter().map(|(key, value)| (*key, Value::from(STANDARD.encode(value)))).collect();
         let patch = json!({"data": data});
@@ -138,7 +138,7 @@ impl Engine {
     }
 }
 
-fn nothing_changed(problem: Problem) -> anyhow::Error {
+pub(super) fn nothing_changed(problem: Problem) -> anyhow::Error {
     anyhow!(problem).context("nothing was changed")
 }
 

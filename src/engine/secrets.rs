@@ -1,5 +1,5 @@
 //! Makes the Secrets that nobody supplies: once, from the system's random source, never over an existing one. Their content goes to the
-//! cluster and nowhere else: no event, no file, no Git.
+//! cluster and nowhere else: no event, no file, no Git. Certificates are made in `certificates`.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
 use serde_json::json;
-use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
 use super::Engine;
-use super::inventory::NAMESPACE;
-use crate::cluster::FIELD_MANAGER;
 use crate::event::Event;
 use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
-use crate::plan::catalog::{CertificateSpec, Component, KeySpec, SecretSpec};
+use crate::plan::catalog::{Component, KeySpec, SecretSpec};
 use crate::plan::profile::{Profile, SecretSource, TlsMode};
 
-/// The CA of a generated certificate, for `ca.crt` and for people to trust.
-pub const CA_SECRET: &str = "platctl-ca";
-
-const CA_DAYS: i64 = 3650;
-/// Browsers refuse server certificates that are valid for longer.
-const SERVER_DAYS: i64 = 397;
 pub(super) const BCRYPT_COST: u32 = 10;
 
 pub type Keys = BTreeMap<String, String>;
@@ -54,7 +42,7 @@ impl Engine {
             let keys = match (live, &spec.certificate) {
                 (Some(live), _) => decode(&live),
                 (None, Some(certificate)) => {
-                    let keys = self.certificate(certificate, profile, deadline).await?;
+                    let keys = self.certificate(certificate, &profile.domain, deadline).await?;
                     self.create_secret(component, spec, &id, &keys, deadline).await?;
                     keys
                 }
@@ -111,7 +99,7 @@ impl Engine {
     }
 
     /// Creates and never overwrites: an existing object is as good as a new one.
-    async fn create_once(&self, object: &Object, deadline: Instant) -> Result<()> {
+    pub(super) async fn create_once(&self, object: &Object, deadline: Instant) -> Result<()> {
         let id = object.id();
         let created = self
             .persist(&format!("create {id}"), deadline, || async {
@@ -126,29 +114,6 @@ impl Engine {
             self.events.send(Event::SecretGenerated { id });
         }
         Ok(())
-    }
-
-    /// A server certificate under the platform's CA, which is made the first time.
-    async fn certificate(&self, spec: &CertificateSpec, profile: &Profile, deadline: Instant) -> Result<Keys> {
-        let id = Id::new("v1", "Secret", Some(NAMESPACE), CA_SECRET);
-        let live = self.persist(&format!("get {id}"), deadline, || self.cluster.get(&id)).await?;
-        let authority = if let Some(live) = live {
-            decode(&live)
-        } else {
-            let authority = new_authority().context("make the CA")?;
-            let data: BTreeMap<_, _> = authority.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-            let object = Object::new(json!({
-                "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-                "metadata": {"name": CA_SECRET, "namespace": NAMESPACE,
-                             "labels": {COMPONENT_LABEL: FIELD_MANAGER, GENERATED_LABEL: "keep"}},
-                "data": data,
-            }))
-            .map_err(|missing| anyhow!(missing))?;
-            self.create_once(&object, deadline).await?;
-            authority
-        };
-        let hosts = spec.hosts.iter().map(|host| host.replace("{domain}", &profile.domain)).collect();
-        sign(hosts, &authority).context("make the gateway's certificate")
     }
 }
 
@@ -195,41 +160,6 @@ fn random_bytes(length: usize) -> Vec<u8> {
     rand::rng().random_iter().take(length).collect()
 }
 
-fn new_authority() -> Result<Keys> {
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(DnType::CommonName, "platctl CA");
-    valid_for(&mut params, CA_DAYS);
-    let certificate = params.self_signed(&key)?;
-    Ok(Keys::from([("ca.crt".to_owned(), certificate.pem()), ("ca.key".to_owned(), key.serialize_pem())]))
-}
-
-fn sign(hosts: Vec<String>, authority: &Keys) -> Result<Keys> {
-    let text = |key: &str| authority.get(key).with_context(|| format!("Secret {CA_SECRET} lacks `{key}`"));
-    let (ca, ca_key) = (text("ca.crt")?, KeyPair::from_pem(text("ca.key")?)?);
-    let issuer = Issuer::from_ca_cert_pem(ca, ca_key)?;
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(hosts)?;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.distinguished_name.push(DnType::CommonName, "platctl gateway");
-    valid_for(&mut params, SERVER_DAYS);
-    let certificate = params.signed_by(&key, &issuer)?;
-    Ok(Keys::from([
-        ("tls.crt".to_owned(), certificate.pem() + ca),
-        ("tls.key".to_owned(), key.serialize_pem()),
-        ("ca.crt".to_owned(), ca.clone()),
-    ]))
-}
-
-/// From an hour ago, for clocks that are a little slow.
-fn valid_for(params: &mut CertificateParams, days: i64) {
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - Duration::hours(1);
-    params.not_after = now + Duration::days(days);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,13 +187,5 @@ mod tests {
         let made = BTreeMap::from([("admin".to_owned(), Keys::from([("password".to_owned(), "secret".to_owned())]))]);
         assert!(bcrypt::verify("secret", &generate(&spec, &made).unwrap()["digest"]).unwrap());
         assert!(generate(&spec, &BTreeMap::new()).is_err());
-    }
-
-    #[test]
-    fn certificates_are_signed_by_the_authority() {
-        let authority = new_authority().unwrap();
-        let keys = sign(vec!["*.example.org".to_owned()], &authority).unwrap();
-        assert_eq!(keys["ca.crt"], authority["ca.crt"]);
-        assert_eq!(keys["tls.crt"].matches("BEGIN CERTIFICATE").count(), 2);
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod applicationset;
 pub mod catalog;
+pub mod certificates;
 pub mod document;
 pub mod functions;
 pub mod host;

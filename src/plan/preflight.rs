@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::failure::{Advise, code};
 use crate::object::Id;
 use crate::plan::Plan;
+use crate::plan::certificates::Certificate;
 use crate::plan::document::nearest;
 pub use balancer::{Balancer, balancer};
 pub use capacity::{Requests, count_taken, millis, requested, requests};
@@ -54,6 +55,8 @@ pub struct Facts {
     pub injectors: Vec<Injector>,
     /// What a server-side dry run did not admit.
     pub refusals: Vec<Refusal>,
+    /// The gateway's certificate and that of platctl's CA, as far as they are there.
+    pub certificates: Vec<Certificate>,
     /// By how many seconds the API server's clock is ahead of this machine's.
     pub clock_ahead: Option<i64>,
 }
@@ -151,7 +154,7 @@ impl Check {
     pub fn skipped_by(&self) -> String {
         match self.always {
             Some(why) => format!("It cannot be left out: {why}."),
-            None => format!("`--skip {}`, with `install` and with `preflight`.", self.code),
+            None => format!("`--skip {}`, with `install`, `upgrade` and `preflight`.", self.code),
         }
     }
 }
@@ -174,6 +177,12 @@ const STANDING: [&str; 4] = ["nodes", "architecture", "storage-class", "volumes"
 pub fn check_standing(plan: &Plan, nodes: Vec<Node>, storage_classes: Vec<StorageClass>) -> Vec<Finding> {
     let others: Vec<&Check> = CHECKS.iter().filter(|check| !STANDING.contains(&check.code)).collect();
     check(plan, &Facts { nodes, storage_classes, ..Facts::default() }, &others)
+}
+
+/// What is said of certificates alone, whether the platform is ready or not.
+pub fn check_certificates(plan: &Plan, certificates: Vec<Certificate>) -> Vec<Finding> {
+    let others: Vec<&Check> = CHECKS.iter().filter(|check| check.code != "certificates").collect();
+    check(plan, &Facts { certificates, ..Facts::default() }, &others)
 }
 
 /// The check of that code.

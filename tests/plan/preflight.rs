@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use platctl::object::{Id, Object};
+use platctl::plan::certificates::{self, Certificate};
 use platctl::plan::host::Host;
 use platctl::plan::preflight::{
     self, Balancer, CHECKS, Check, Facts, Installation, NOT_CHECKED, Node, Plugin, Refusal, StorageClass,
     StoredVersions, Taint, check, find,
 };
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::platform::{Platform, dev, prod};
 
@@ -549,6 +553,74 @@ fn clocks() {
       hint: set the one that is wrong, by NTP: certificates are made here and read there
     ");
     assert_eq!(findings(dev(), |facts| facts.clock_ahead = None), "", "the server did not say");
+}
+
+/// A certificate as `certificates::read` gives it.
+fn certificate(secret: Id, generated: bool, days_left: i64) -> Certificate {
+    Certificate { secret, generated, serial: "0A".to_owned(), ends: "2027-12-26".to_owned(), days_left }
+}
+
+#[test]
+fn certificates_that_end() {
+    let gateway = || certificates::of_gateway(&dev().plan).unwrap().0;
+    let of = |secret: Id, generated, days| {
+        findings(dev(), |facts| facts.certificates = vec![certificate(secret, generated, days)])
+    };
+    assert_eq!(of(gateway(), true, 30), "");
+    assert_eq!(of(certificates::authority(), true, 397), "");
+    insta::assert_snapshot!(of(gateway(), true, 29), @"
+    warns: the gateway's certificate (Secret istio-ingress/platform-tls) ends in 29 days, on 2027-12-26 (certificates)
+      hint: `platctl credentials rotate istio-gateway` makes a new one
+    ");
+    insta::assert_snapshot!(of(gateway(), true, -1), @"
+    warns: the gateway's certificate (Secret istio-ingress/platform-tls) ended on 2027-12-26 (certificates)
+      hint: `platctl credentials rotate istio-gateway` makes a new one
+    ");
+    insta::assert_snapshot!(of(gateway(), false, 1), @"
+    warns: the gateway's certificate (Secret istio-ingress/platform-tls) ends in 1 day, on 2027-12-26 (certificates)
+      hint: renew it where it comes from: Secret istio-ingress/platform-tls was supplied from outside
+    ");
+    insta::assert_snapshot!(of(certificates::authority(), true, 0), @"
+    warns: the certificate of platctl's CA (Secret platctl-system/platctl-ca) ends within a day, on 2027-12-26 (certificates)
+      hint: `kubectl delete secret platctl-ca -n platctl-system`, then `platctl credentials rotate istio-gateway` makes another, which is to be trusted anew: `platctl trust`
+    ");
+    let told = preflight::check_certificates(&dev().plan, vec![certificate(gateway(), true, 3)]);
+    assert_eq!(told.iter().map(|finding| finding.check).collect::<Vec<_>>(), ["certificates"]);
+}
+
+#[test]
+fn which_certificates_are_watched() {
+    let names =
+        |platform: &Platform| certificates::watched(&platform.plan).iter().map(Id::to_string).collect::<Vec<_>>();
+    assert_eq!(names(dev()), ["Secret istio-ingress/platform-tls", "Secret platctl-system/platctl-ca"]);
+    assert_eq!(names(prod()), ["Secret istio-ingress/platform-tls"]);
+    assert_eq!(certificates::host(&dev().plan), "grafana.platform.localhost");
+}
+
+/// Self-signed, until 2031-02-03T04:05:06Z.
+#[test]
+fn when_a_certificate_ends() {
+    let mut params = rcgen::CertificateParams::new(vec!["*.example.org".to_owned()]).unwrap();
+    params.not_after = OffsetDateTime::from_unix_timestamp(1_927_857_906).unwrap();
+    params.serial_number = Some(rcgen::SerialNumber::from(vec![0x0a, 0xff]));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let secret = |name: &str, key: &str, text: &str| {
+        object(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "istio-ingress"},
+            "data": {key: STANDARD.encode(text)},
+        }))
+    };
+    let tls = secret("platform-tls", "tls.crt", &format!("{pem}{pem}"));
+    let read =
+        |now| certificates::read(&tls, now).map(|found| (found.serial, found.ends, found.days_left, found.generated));
+    let found = |days| Some(("0AFF".to_owned(), "2031-02-03".to_owned(), days, false));
+    assert_eq!(read(1_927_857_906), found(0));
+    assert_eq!(read(1_927_857_907), found(-1));
+    assert_eq!(read(1_927_857_906 - 30 * 24 * 3600 + 1), found(29));
+    for nothing in [secret("platform-tls", "tls.crt", "no certificate"), secret("platform-tls", "ca.crt", &pem)] {
+        assert_eq!(certificates::read(&nothing, 0), None);
+    }
 }
 
 #[test]

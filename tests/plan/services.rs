@@ -145,3 +145,23 @@ fn promtails_audit_labels(platform: &Platform) -> Vec<String> {
     let matches = items(&stages).iter().flat_map(|stage| items(&stage["match"]["stages"]).to_vec());
     matches.filter_map(|stage| stage["static_labels"]["audit"].as_str().map(str::to_owned)).collect()
 }
+
+/// What the operator's backup machinery wants to know is passed on as it is given; without it none of it is there.
+#[test]
+fn backups_of_the_database_are_asked_for_in_its_values() {
+    let plugin = json!({"name": "barman-cloud.cloudnative-pg.io", "isWALArchiver": true, "parameters": {"barmanObjectName": "store"}});
+    let snapshots = json!({"volumeSnapshot": {"className": "fast"}});
+    let store = json!({"to": [{"ipBlock": {"cidr": "192.0.2.20/32"}}], "ports": [{"protocol": "TCP", "port": 443}]});
+    let set = [
+        format!("postgres.plugins=[{plugin}]"),
+        format!("postgres.backup={snapshots}"),
+        format!("postgres.networkPolicy.extraEgress=[{store}]"),
+    ];
+    let with = Platform::load("dev", &set);
+    let cluster = |platform: &Platform| platform.get("Cluster", "iam-system", "postgres").value()["spec"].clone();
+    let egress =
+        |platform: &Platform| platform.get("NetworkPolicy", "iam-system", "postgres").items("/spec/egress").to_vec();
+    assert_eq!((&cluster(&with)["plugins"], &cluster(&with)["backup"]), (&json!([plugin]), &snapshots));
+    assert_eq!(egress(&with), [egress(dev()), vec![store]].concat());
+    assert!(cluster(dev()).get("plugins").is_none() && cluster(dev()).get("backup").is_none());
+}

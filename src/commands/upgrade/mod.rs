@@ -14,7 +14,6 @@ use compare::compared;
 use super::install::{How, Looking};
 use super::{Desired, connect, engine, install, inventory};
 use crate::cli::{Choice, Global, Upgrade};
-use crate::cluster::reach::Reached;
 use crate::engine::inventory::{Inventory, Phase};
 use crate::engine::{Engine, Totals};
 use crate::event::{Events, Line};
@@ -28,6 +27,7 @@ const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) async fn run(global: &Global, flags: &Upgrade, ui: &Ui) -> Result<u8> {
     check_flags(flags).exit(code::USAGE)?;
+    let skipped = super::preflight::skipped(&flags.skip)?;
     let (cluster, reached) = connect(global).await?;
     let record = match inventory(&cluster).await? {
         None => {
@@ -50,7 +50,8 @@ pub(super) async fn run(global: &Global, flags: &Upgrade, ui: &Ui) -> Result<u8>
     let (events, receiver) = Events::channel();
     let shown = ui.start(receiver);
     let engine = engine(cluster, events, &desired.plan.profile.timeouts.stuck);
-    let done = upgrade(&engine, &desired, record, flags, &reached, ui).await;
+    let looking = Looking { reached: &reached, skipped: &skipped };
+    let done = upgrade(&engine, &desired, record, flags, &looking, ui).await;
     drop(engine);
     let _ = shown.await;
     done
@@ -76,7 +77,7 @@ async fn upgrade(
     desired: &Desired,
     record: Inventory,
     flags: &Upgrade,
-    reached: &Reached,
+    looking: &Looking<'_>,
     ui: &Ui,
 ) -> Result<u8> {
     let plan = &desired.plan;
@@ -84,7 +85,10 @@ async fn upgrade(
     judge(engine, plan, &record, &flags.accept)?;
     if record.phase == Phase::HandedOver {
         // What the repository holds is looked at below.
-        install::check(engine, plan, &Looking { reached, skipped: &[find("repository")?] }).await?;
+        let repository = find("repository")?;
+        let others = looking.skipped.iter().copied().filter(|check| check.code != repository.code);
+        let skipped: Vec<_> = others.chain([repository]).collect();
+        install::check(engine, plan, &Looking { skipped: &skipped, ..*looking }).await?;
         return in_git::upgrade(engine, desired, record, flags, ui).await;
     }
     if flags.branch.is_some() || flags.into.is_some() || flags.at.is_some() {
@@ -93,7 +97,7 @@ async fn upgrade(
             .exit(code::USAGE);
     }
     let how = How { action: "upgrade", yes: flags.yes, dry_run: flags.dry_run, no_handoff: true, prepull: false };
-    install::proceed(engine, desired, Some(record), &how, &Looking { reached, skipped: &[] }, ui).await
+    install::proceed(engine, desired, Some(record), &how, looking, ui).await
 }
 
 fn line(label: &str, value: impl Into<String>) -> Line {

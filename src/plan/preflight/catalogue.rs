@@ -3,7 +3,7 @@
 use super::Severity::{Blocking, Warning};
 use super::{Check, balancer, capacity, cluster, conflicts, network, outside, pods, storage};
 
-pub static CHECKS: [Check; 18] = [
+pub static CHECKS: [Check; 19] = [
     Check {
         code: "api-version",
         severities: &[Blocking, Warning],
@@ -204,6 +204,19 @@ pub static CHECKS: [Check; 18] = [
                have the credentials themselves, leave `imagePullSecrets` empty.",
         always: None,
         judge: outside::pull_secrets,
+    },
+    Check {
+        code: "certificates",
+        severities: &[Warning],
+        title: "The gateway's certificate and its CA do not end soon",
+        looks_at: "The gateway's certificate, whoever made it, and with `tls.mode: generated` that of platctl's CA, as far as their Secrets are \
+                   there. Less than 30 days left is a finding; `status` tells it too. Whether somebody else renews a certificate in time \
+                   cannot be seen. The certificates of the mesh, of PostgreSQL and of webhooks are renewed by those who make them.",
+        matters: "Once the certificate has ended no browser lets anybody in, and Argo CD's and Keycloak's logins go by the same address.",
+        mend: "`platctl credentials rotate istio-gateway` makes a new one from the CA that is there and proves that the gateway shows it. \
+               What was supplied from outside is renewed there. A CA that ends is replaced: docs/operations.md, Certificates.",
+        always: None,
+        judge: outside::certificates,
     },
     Check {
         code: "repository",

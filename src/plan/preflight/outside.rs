@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Facts, Judged, blocking, warning};
 use crate::object::Id;
 use crate::plan::Plan;
+use crate::plan::certificates::Certificate;
 use crate::plan::profile::{RepositoryMode, SecretSource, TlsMode};
 
 /// Certificates that are generated here are valid from an hour ago; nearer to that than this is worth a word.
@@ -44,6 +45,11 @@ pub(super) fn pull_secrets(plan: &Plan, facts: &Facts) -> Vec<Judged> {
         warning(title, &hint)
     };
     missing.into_iter().map(finding).collect()
+}
+
+pub(super) fn certificates(_: &Plan, facts: &Facts) -> Vec<Judged> {
+    let complaints = facts.certificates.iter().filter_map(Certificate::complaint);
+    complaints.map(|(title, hint)| warning(title, hint)).collect()
 }
 
 pub(super) fn repository(plan: &Plan, _: &Facts) -> Vec<Judged> {

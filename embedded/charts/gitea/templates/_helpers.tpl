@@ -12,7 +12,7 @@ platctl.dev/component: gitea
 
 {{/* What both containers share: the same program on the same files. */}}
 {{- define "gitea.container" -}}
-image: {{ include "gitea.image" (dict "global" .Values.global "image" .Values.image) }}
+image: {{ include "gitea.image" (dict "global" .Values.global "image" .Values.image) | quote }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

@@ -23,7 +23,7 @@ datasources:
     uid: loki
     type: loki
     access: proxy
-    url: {{ .Values.lokiUrl }}
+    url: {{ .Values.lokiUrl | quote }}
     isDefault: true
     editable: false
     jsonData:

@@ -27,7 +27,7 @@ paths: [/realms/, /resources/, /.well-known/{{ if .Values.publishAdmin }}, /admi
 # Without metrics, readiness would not look at the database.
 - {name: KC_METRICS_ENABLED, value: "true"}
 {{- range $name, $value := .Values.extraEnv }}
-- {name: {{ $name }}, value: {{ $value | quote }}}
+- {name: {{ $name | quote }}, value: {{ $value | quote }}}
 {{- end }}
 {{- end -}}
 

@@ -31,7 +31,7 @@ server:
   # The modules of the one process talk gRPC with each other and with nobody else.
   grpc_listen_address: 127.0.0.1
   grpc_listen_port: 9095
-  log_level: {{ .Values.logLevel }}
+  log_level: {{ .Values.logLevel | quote }}
 
 common:
   path_prefix: /var/loki
@@ -58,7 +58,7 @@ schema_config:
 
 ingester:
   wal:
-    replay_memory_ceiling: {{ .Values.walReplayMemory }}
+    replay_memory_ceiling: {{ .Values.walReplayMemory | quote }}
 
 compactor:
   retention_enabled: true

@@ -24,6 +24,6 @@ platctl.dev/component: postgres
 {{- $parameters = merge $parameters (dict "log_statement" "ddl") }}
 {{- end }}
 {{- range $name, $value := merge (deepCopy .Values.parameters) $parameters }}
-{{ $name }}: {{ $value | quote }}
+{{ $name | quote }}: {{ $value | quote }}
 {{- end }}
 {{- end -}}

@@ -18,13 +18,13 @@ server:
   http_listen_port: 3101
   grpc_listen_address: 127.0.0.1
   grpc_listen_port: 0
-  log_level: {{ .Values.logLevel }}
+  log_level: {{ .Values.logLevel | quote }}
 
 positions:
-  filename: {{ .Values.positionsPath }}/positions.yaml
+  filename: {{ printf "%v/positions.yaml" .Values.positionsPath | quote }}
 
 clients:
-  - url: {{ .Values.lokiUrl }}
+  - url: {{ .Values.lokiUrl | quote }}
     # 0 is without end: while Loki is away Promtail stops reading, and nothing is lost that the kubelet keeps.
     backoff_config:
       min_period: 500ms
@@ -93,12 +93,12 @@ scrape_configs:
       - labeldrop: [stream]
       # Of a line of JSON: inside its strings a quote is escaped, so no message can pass itself off as one of these keys.
       - match:
-          selector: '{{ .Values.audit.keycloak }} |~ "^[{].*\"loggerName\": *\"org[.]keycloak[.]events\""'
+          selector: '{{ .Values.audit.keycloak | replace "'" "''" }} |~ "^[{].*\"loggerName\": *\"org[.]keycloak[.]events\""'
           stages:
             - static_labels:
                 audit: keycloak
       - match:
-          selector: '{{ .Values.audit.postgres }} |~ "^[{].*\"logger\": *\"(postgres|pgaudit)\"" |~ "\"msg\": *\"record\""'
+          selector: '{{ .Values.audit.postgres | replace "'" "''" }} |~ "^[{].*\"logger\": *\"(postgres|pgaudit)\"" |~ "\"msg\": *\"record\""'
           stages:
             - static_labels:
                 audit: postgres
