@@ -1,6 +1,8 @@
 //! What only the build knows and `platctl version` tells: the target and the compiler. The commit comes from whoever builds a release, in
 //! `PLATCTL_COMMIT`: asked of Git here, every commit would compile the crate anew, and a source archive has no Git to ask.
 
+#![expect(clippy::disallowed_methods, reason = "Cargo tells a build script everything by the environment")]
+
 use std::env;
 use std::process::Command;
 
