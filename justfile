@@ -49,6 +49,14 @@ crds:
 static:
     .ci/run tools static
 
+# A release's files in target/release-files, proven; see docs/release.md
+release *steps:
+    .ci/release {{ steps }}
+
+# Records the README's picture of an installation anew
+picture:
+    docs/terminal/record.py
+
 # Figures of one run on the lab beside their aims
 bench *arguments:
     tests/bench/run.py {{ arguments }}

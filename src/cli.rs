@@ -98,7 +98,7 @@ pub enum Command {
     /// Write the man pages
     #[command(hide = true)]
     Man(Man),
-    /// Print the version
+    /// Print the version, and how this executable was built
     Version,
 }
 

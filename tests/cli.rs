@@ -19,6 +19,7 @@ use platctl::embedded;
 use platctl::engine::inventory::{Inventory, Phase};
 use platctl::plan::profile::{Base, Layers, Profile};
 use regex::Regex;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// An empty directory to run in, which is the home directory too.
@@ -109,7 +110,7 @@ fn help() {
       profile         List the built-in profiles or show one
       images          List the container images of the platform
       completions     Print a completion script
-      version         Print the version
+      version         Print the version, and how this executable was built
       help            Print this message or the help of the given subcommand(s)
 
     Options:
@@ -242,11 +243,22 @@ fn without_arguments_it_helps() {
 
 #[test]
 fn version() {
-    let expected = format!("platctl {}\n", env!("CARGO_PKG_VERSION"));
-    for args in [["version"], ["--version"], ["-V"]] {
+    let number = env!("CARGO_PKG_VERSION");
+    for args in [["--version"], ["-V"]] {
         let run = Place::new().run(&args);
-        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, expected.as_str(), ""));
+        assert_eq!((run.code, run.stdout, run.stderr), (0, format!("platctl {number}\n"), String::new()));
     }
+    // The same facts as a line and as a document: what is built here differs from machine to machine.
+    let run = Place::new().run(&["version", "-o", "json"]);
+    let build: Value = serde_json::from_str(&run.stdout).unwrap();
+    let text = |key: &str| build[key].as_str().unwrap().to_owned();
+    assert_eq!(text("version"), number);
+    assert!(text("target").starts_with(std::env::consts::ARCH), "{build}");
+    assert!(Regex::new(r"^1\.\d+\.\d+").unwrap().is_match(&text("rustc")), "{build}");
+    let commit = build["commit"].as_str().map(|commit| format!("commit {commit}, ")).unwrap_or_default();
+    let line = format!("platctl {number} ({commit}{}, rustc {})\n", text("target"), text("rustc"));
+    let run = Place::new().run(&["version"]);
+    assert_eq!((run.code, run.stdout, run.stderr), (0, line, String::new()));
 }
 
 #[test]

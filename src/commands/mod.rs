@@ -18,6 +18,7 @@ mod support_bundle;
 mod trust;
 mod uninstall;
 mod upgrade;
+mod version;
 mod wizard;
 
 use std::collections::BTreeMap;
@@ -74,10 +75,7 @@ pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
             ui.data(&String::from_utf8_lossy(&script));
             Ok(0)
         }
-        Command::Version => {
-            ui.data(&format!("platctl {}\n", env!("CARGO_PKG_VERSION")));
-            Ok(0)
-        }
+        Command::Version => version::run(ui),
     }
 }
 

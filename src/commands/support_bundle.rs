@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::version::BUILD;
 use super::{Desired, connect, inventory, status};
 use crate::bundle::{archive, files};
 use crate::cli::{Choice, Global, SupportBundle};
@@ -31,7 +32,7 @@ pub(super) async fn run(global: &Global, flags: &SupportBundle, ui: &Ui) -> Resu
     let mut documents = BTreeMap::from([(
         "platctl",
         json!({
-            "version": env!("CARGO_PKG_VERSION"), "context": cluster.context, "server": cluster.server,
+            "version": BUILD.version, "build": BUILD, "context": cluster.context, "server": cluster.server,
             "kubernetes": reached.version, "gathered": now.format(&Rfc3339)?, "logsSince": flags.since,
         }),
     )]);
