@@ -10,6 +10,8 @@
 mod census;
 #[path = "real/database.rs"]
 mod database;
+#[path = "real/figures.rs"]
+mod figures;
 #[path = "real/gateway.rs"]
 mod gateway;
 #[path = "real/gitops.rs"]
@@ -51,6 +53,8 @@ type Check = (&'static str, fn(&Platform));
 /// In this order. What changes the platform for good comes late.
 const CHECKS: &[Check] = &[
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    // Before anything else is asked of the platform.
+    ("figures::nothing_was_killed_for_want_of_memory", figures::nothing_was_killed_for_want_of_memory),
     // Before anything is killed on purpose.
     ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
     ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
