@@ -42,6 +42,8 @@ mod run;
 mod traces;
 #[path = "real/way_back.rs"]
 mod way_back;
+#[path = "real/writer.rs"]
+mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -92,6 +94,10 @@ const CHECKS: &[Check] = &[
     ("database::evictions_leave_a_primary_and_a_replica", database::evictions_leave_a_primary_and_a_replica),
     ("database::a_lost_primary_loses_no_row", database::a_lost_primary_loses_no_row),
     ("database::a_crashed_primary_loses_no_row", database::a_crashed_primary_loses_no_row),
+    (
+        "database::a_lost_primary_beside_a_missing_replica_loses_no_row",
+        database::a_lost_primary_beside_a_missing_replica_loses_no_row,
+    ),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 
