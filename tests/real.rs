@@ -11,6 +11,8 @@
 mod census;
 #[path = "real/database.rs"]
 mod database;
+#[path = "real/figures.rs"]
+mod figures;
 #[path = "real/gateway.rs"]
 mod gateway;
 #[path = "real/gitops.rs"]
@@ -41,6 +43,8 @@ mod run;
 mod traces;
 #[path = "real/way_back.rs"]
 mod way_back;
+#[path = "real/writer.rs"]
+mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -54,6 +58,8 @@ type Check = (&'static str, fn(&Platform));
 /// In this order. What changes the platform for good comes late.
 const CHECKS: &[Check] = &[
     ("platform::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    // Before anything else is asked of the platform.
+    ("figures::nothing_was_killed_for_want_of_memory", figures::nothing_was_killed_for_want_of_memory),
     // Before anything is killed on purpose.
     ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
     ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
@@ -91,6 +97,10 @@ const CHECKS: &[Check] = &[
     ("database::evictions_leave_a_primary_and_a_replica", database::evictions_leave_a_primary_and_a_replica),
     ("database::a_lost_primary_loses_no_row", database::a_lost_primary_loses_no_row),
     ("database::a_crashed_primary_loses_no_row", database::a_crashed_primary_loses_no_row),
+    (
+        "database::a_lost_primary_beside_a_missing_replica_loses_no_row",
+        database::a_lost_primary_beside_a_missing_replica_loses_no_row,
+    ),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 

@@ -1,16 +1,12 @@
 //! IAM-2: three instances of which one may fail, without a committed row being lost and without Keycloak being lost to its users.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::gateway::{Host, administrator_token};
-use crate::lab::{PATIENCE, bin, eventually};
+use crate::lab::eventually;
 use crate::platform::{Platform, items};
+use crate::writer::{Writer, empty_table, nothing_is_lost};
 
 const CLUSTER: &str = "/apis/postgresql.cnpg.io/v1/namespaces/iam-system/clusters/postgres";
 const PODS: &str = "/api/v1/namespaces/iam-system/pods";
@@ -65,11 +61,73 @@ pub(crate) fn evictions_leave_a_primary_and_a_replica(platform: &Platform) {
 
 /// IAM-2, IAM-1: the primary's pod is taken away.
 pub(crate) fn a_lost_primary_loses_no_row(platform: &Platform) {
-    let delete = |primary: &str| {
-        platform.lab.kubectl(&["delete", "pod", "-n", "iam-system", primary, "--force", "--grace-period=0"]);
-    };
-    let (before, after) = lose_primary(platform, delete);
+    let (before, after) = lose_primary(platform, |primary| delete(platform, primary));
     assert_ne!(before, after, "a replica took over");
+}
+
+/// IAM-2: the primary is lost while a replica is missing. The one that is left has every row, takes over, and takes rows while nobody follows
+/// it: availability comes first (`dataDurability: preferred`).
+pub(crate) fn a_lost_primary_beside_a_missing_replica_loses_no_row(platform: &Platform) {
+    let before = eventually("a whole cluster", || primary(platform));
+    let [left, away] = replicas(&before);
+    let table = "public.real_beside_a_missing";
+    empty_table(platform, &before, table);
+    let writer = Writer::start(platform, &before, table, 1);
+    let mut acknowledged = writer.wait_for(100);
+    let awaited = |instance: &str, expected: &str| {
+        eventually("the missing not to be waited for", || {
+            let names = query(platform, instance, "postgres", "SELECT current_setting('synchronous_standby_names')")?;
+            if names == expected { Ok(()) } else { Err(names) }
+        });
+    };
+    let fence = Fence { platform };
+    fence.hold(&[&away]);
+    awaited(&before, &format!("ANY 1 (\"{left}\")"));
+    acknowledged.extend(writer.so_far());
+    acknowledged.extend(writer.wait_for(500));
+
+    delete(platform, &before);
+    fence.hold(&[&away, &before]);
+    eventually("the replica that is left to take over", || {
+        let primary = platform.lab.get(CLUSTER).unwrap()["status"]["currentPrimary"].take();
+        if primary == left.as_str() { Ok(()) } else { Err(primary.to_string()) }
+    });
+    acknowledged.extend(writer.stop());
+    awaited(&left, "");
+    assert_eq!(query(platform, &left, "postgres", "SELECT count(*) FROM pg_stat_replication").unwrap(), "0");
+    let alone = Writer::start(platform, &left, table, 1 << 32);
+    acknowledged.extend(alone.wait_for(500));
+    acknowledged.extend(alone.stop());
+
+    drop(fence);
+    let after = eventually("all instances to be back", || primary(platform));
+    assert_eq!(after, left, "the one that has all rows stayed the primary");
+    nothing_is_lost(platform, &after, table, &acknowledged);
+}
+
+/// Instances whose server the operator keeps down, their volumes kept; dropped, none.
+struct Fence<'a> {
+    platform: &'a Platform,
+}
+
+impl Fence<'_> {
+    fn hold(&self, instances: &[&str]) {
+        let fenced = format!("cnpg.io/fencedInstances={}", json!(instances));
+        let annotate = ["annotate", "cluster", "-n", "iam-system", "postgres", "--overwrite", &fenced];
+        self.platform.lab.kubectl(&annotate);
+    }
+}
+
+impl Drop for Fence<'_> {
+    fn drop(&mut self) {
+        let annotate = ["annotate", "cluster", "-n", "iam-system", "postgres", "cnpg.io/fencedInstances-"];
+        let _ = self.platform.lab.kubectl_with(&annotate, "");
+    }
+}
+
+/// Takes an instance's pod away at once; its volume stays.
+fn delete(platform: &Platform, instance: &str) {
+    platform.lab.kubectl(&["delete", "pod", "-n", "iam-system", instance, "--force", "--grace-period=0"]);
 }
 
 /// IAM-2, IAM-1: the primary's server process dies on the spot, as in a crash.
@@ -87,12 +145,11 @@ pub(crate) fn a_crashed_primary_loses_no_row(platform: &Platform) {
 fn lose_primary(platform: &Platform, lose: impl FnOnce(&str)) -> (String, String) {
     let before = eventually("a whole cluster", || primary(platform));
     let table = "public.real_acknowledged";
-    query(platform, &before, "postgres", &format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} (n bigint)"))
-        .unwrap();
+    empty_table(platform, &before, table);
     let (instance, keycloak) = (containers(platform, &before), keycloak(platform));
     let auth = Host::of(platform, "auth");
 
-    let writer = Writer::start(platform, &before, table);
+    let writer = Writer::start(platform, &before, table, 1);
     let mut acknowledged = writer.wait_for(500);
     let start = Instant::now();
     lose(&before);
@@ -116,22 +173,7 @@ fn lose_primary(platform: &Platform, lose: impl FnOnce(&str)) -> (String, String
     println!("all three instances are back after {:.1} s", start.elapsed().as_secs_f32());
     eventually("Keycloak to log people in still", || administrator_token(platform, &auth));
 
-    let stored = query(platform, &after, "postgres", &format!("SELECT n FROM {table}")).unwrap();
-    let stored: BTreeSet<u64> = stored.lines().map(|line| line.parse().unwrap()).collect();
-    let missing: Vec<_> = acknowledged.iter().filter(|n| !stored.contains(n)).collect();
-    assert!(missing.is_empty(), "{} acknowledged rows are lost, from {:?}", missing.len(), missing.first());
-    for replica in replicas(&after) {
-        let count = format!("SELECT count(*) FROM {table}");
-        eventually("the replicas to have the same rows", || {
-            let found = query(platform, &replica, "postgres", &count)?;
-            if found == stored.len().to_string() {
-                Ok(())
-            } else {
-                Err(format!("{replica} has {found} of {}", stored.len()))
-            }
-        });
-    }
-    query(platform, &after, "postgres", &format!("DROP TABLE {table}")).unwrap();
+    nothing_is_lost(platform, &after, table, &acknowledged);
     assert_eq!(self::keycloak(platform), keycloak, "Keycloak's pod went on");
     (before, after)
 }
@@ -159,7 +201,7 @@ pub(crate) fn primary(platform: &Platform) -> Result<String, String> {
 }
 
 /// The other two.
-fn replicas(primary: &str) -> [String; 2] {
+pub(crate) fn replicas(primary: &str) -> [String; 2] {
     let mut all: Vec<String> = (1..=3).map(|number| format!("postgres-{number}")).collect();
     all.retain(|name| name != primary);
     all.try_into().unwrap()
@@ -197,61 +239,4 @@ fn evict(platform: &Platform, pod: &str) -> Result<String, String> {
         "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "iam-system"},
     });
     platform.lab.kubectl_with(&["create", "--raw", &format!("{PODS}/{pod}/eviction"), "-f", "-"], &eviction.to_string())
-}
-
-/// Writes rows one by one until its instance is gone, and tells of each once `PostgreSQL` has confirmed its commit.
-struct Writer {
-    psql: Child,
-    acknowledged: Receiver<u64>,
-}
-
-impl Writer {
-    fn start(platform: &Platform, instance: &str, table: &str) -> Self {
-        let mut psql = Command::new(bin().join("kubectl"));
-        psql.arg("--kubeconfig").arg(platform.lab.directory().join("direct.kubeconfig"));
-        psql.args([
-            "exec",
-            "-i",
-            "-n",
-            "iam-system",
-            instance,
-            "-c",
-            "postgres",
-            "--",
-            "psql",
-            "-XAtq",
-            "-d",
-            "postgres",
-        ]);
-        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut input = psql.stdin.take().unwrap();
-        let statement = format!("INSERT INTO {table} VALUES");
-        // Until nobody reads it any more.
-        std::thread::spawn(move || (1..).try_for_each(|n| writeln!(input, "{statement} ({n}) RETURNING n;")));
-        let output = BufReader::new(psql.stdout.take().unwrap());
-        let (sender, acknowledged) = channel();
-        std::thread::spawn(move || {
-            // What is cut off at the end is the beginning of a number that was confirmed before.
-            let confirmed = output.lines().map_while(Result::ok).map_while(|line| line.parse().ok());
-            confirmed.map_while(|n| sender.send(n).ok()).for_each(drop);
-        });
-        Self { psql, acknowledged }
-    }
-
-    fn wait_for(&self, count: usize) -> Vec<u64> {
-        (0..count).map(|_| self.acknowledged.recv_timeout(PATIENCE).unwrap()).collect()
-    }
-
-    /// Ends it: a connection may be dead without a word. All that was confirmed since.
-    fn stop(mut self) -> Vec<u64> {
-        self.psql.kill().unwrap();
-        self.acknowledged.iter().collect()
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let _ = self.psql.kill();
-        let _ = self.psql.wait();
-    }
 }

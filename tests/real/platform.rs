@@ -11,7 +11,7 @@ use crate::run::Outcome;
 pub(crate) struct Platform {
     pub(crate) lab: Lab,
     /// What `install` said; none when the platform was there already.
-    installed: Option<Outcome>,
+    pub(crate) installed: Option<Outcome>,
 }
 
 /// The profile that the lab's images need.
@@ -84,11 +84,4 @@ pub(crate) fn everything_is_ready_and_handed_over(platform: &Platform) {
         handed_over["objects"].as_u64().unwrap() > 100 && handed_over["pods"].as_u64().unwrap() > 10,
         "{handed_over}"
     );
-    let times: Vec<(String, String)> = installed
-        .events
-        .iter()
-        .filter(|event| event["type"] == "wave-started" || event["type"] == "wave-ready")
-        .map(|event| (format!("{} {}", event["type"], event["name"]), event["time"].to_string()))
-        .collect();
-    println!("waves: {times:?}");
 }
