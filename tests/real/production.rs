@@ -1,0 +1,142 @@
+//! The profile for production on the one real node, once `dev` has left it: from a repository and with Secrets of one's own. What it has
+//! beyond `dev` is looked at: two of most things, and what keeps one of them there.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::lab::eventually;
+use crate::logins::AUTH;
+use crate::people::Browser;
+use crate::platform::{Platform, profile};
+use crate::repository::Repository;
+use crate::supplied;
+
+/// Where two Keycloaks that build themselves on a small machine have the time they need.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(12);
+
+const BUDGETS: &str = "/apis/policy/v1/poddisruptionbudgets";
+
+/// SEC-2, GIT-1, GIT-3: nothing is generated and nothing written to the repository. One namespace and its Secrets are there before; the others come
+/// when platctl asks for them.
+pub(crate) fn installs_from_a_repository_and_secrets_of_ones_own(platform: &Platform) {
+    let lab = &platform.lab;
+    // Alone on a lab of its own, or after `uninstall`.
+    assert_eq!(ours(platform), "", "the platform is there already");
+    let repository = Repository::serve(lab.directory().join("git"), "10.86.0.1", 9418);
+    let production = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/real/prod.yaml");
+    let (production, images) = (production.to_str().unwrap(), profile());
+    let choice = ["--profile", production, "--values", &images];
+
+    let tree = lab.directory().join("tree");
+    lab.run(&[&["export", tree.to_str().unwrap()], &choice[..]].concat()).expect(0);
+    let revision = repository.push(&tree);
+    assert!(platform.repository.set(repository).is_ok());
+
+    lab.kubectl(&["create", "namespace", "argocd"]);
+    let secrets = supplied::secrets();
+    let (before, later): (Vec<&Value>, Vec<&Value>) =
+        secrets.iter().partition(|secret| secret["metadata"]["namespace"] == "argocd");
+    for secret in before {
+        lab.create(&secret.to_string());
+    }
+    let mut install = lab.spawn(&[&["install", "--yes"], &choice[..]].concat()).with_patience(PATIENCE);
+    install.until("it to ask for the certificate", |event| {
+        let reason = event["reason"].as_str().unwrap_or_default();
+        event["type"] == "waiting" && reason.contains("platform-tls is to be supplied and is not there yet")
+    });
+    for secret in later {
+        lab.create(&secret.to_string());
+    }
+
+    let installed = install.end().expect(0);
+    assert_eq!(installed.only("handed-over")["revision"], revision);
+    for kind in ["published", "secret-generated"] {
+        assert_eq!(installed.all(kind), [&Value::Null; 0]);
+    }
+    let times: Vec<String> = installed
+        .events
+        .iter()
+        .filter(|event| event["type"] == "wave-started" || event["type"] == "wave-ready")
+        .map(|event| format!("{} {} {}", event["type"], event["name"], event["time"]))
+        .collect();
+    println!("waves: {times:?}");
+}
+
+/// IAM-1, IAM-2: of each Deployment with two, both are ready, and a budget lets one of them go at a time; so it does for the database's replicas.
+pub(crate) fn two_of_most_things_are_ready_and_one_may_go(platform: &Platform) {
+    let mut twofold = Vec::new();
+    for deployment in platform.lab.list("/apis/apps/v1/deployments?labelSelector=platctl.dev%2Fcomponent") {
+        let name = deployment["metadata"]["name"].as_str().unwrap().to_owned();
+        let (wanted, status) = (&deployment["spec"]["replicas"], &deployment["status"]);
+        assert_eq!((&status["readyReplicas"], &status["updatedReplicas"]), (wanted, wanted), "{name}");
+        if *wanted == 2 {
+            twofold.push(name);
+        }
+    }
+    twofold.sort_unstable();
+    let expected = [
+        "argocd-applicationset-controller",
+        "argocd-repo-server",
+        "argocd-server",
+        "cnpg-controller-manager",
+        "istio-gateway",
+        "istiod",
+        "keycloak",
+    ];
+    assert_eq!(twofold, expected);
+    let budgets = platform.lab.list(BUDGETS);
+    for name in twofold {
+        let status = budgets.iter().find(|budget| budget["metadata"]["name"] == name).map(|budget| &budget["status"]);
+        let counts =
+            status.map(|status| ["expectedPods", "currentHealthy", "disruptionsAllowed"].map(|key| &status[key]));
+        assert_eq!(counts, Some([&2.into(), &2.into(), &1.into()]), "{name}: {budgets:#?}");
+    }
+    // One for the primary, which never goes, and one for the other two.
+    let of_database = |budget: &&Value| budget["metadata"]["labels"]["cnpg.io/cluster"] == "postgres";
+    let mut allowed: Vec<u64> = budgets.iter().filter(of_database).map(allowance).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, [0, 1]);
+}
+
+/// MESH-2: Keycloak's administration ends at the gateway, for those who have the password too.
+pub(crate) fn administration_is_not_published(platform: &Platform) {
+    let browser = Browser::open(platform);
+    for path in ["/admin/", "/admin/master/console/", "/admin/realms/platform", "/metrics", "/health"] {
+        browser.call("GET", &format!("{AUTH}{path}"), &[], "").expect(404);
+    }
+    browser.call("GET", &format!("{AUTH}/realms/platform"), &[], "").expect(200);
+}
+
+/// How many pods may be evicted now.
+fn allowance(budget: &Value) -> u64 {
+    budget["status"]["disruptionsAllowed"].as_u64().unwrap()
+}
+
+/// With its data it goes, and the namespace that was there before stays, as a namespace of somebody else.
+pub(crate) fn nothing_is_left_but_what_was_there(platform: &Platform) {
+    let lab = &platform.lab;
+    lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
+    let claims = lab.kubectl(&["get", "pvc,pv", "-A", "-o", "name"]);
+    assert_eq!((ours(platform).as_str(), claims.as_str()), ("", ""));
+    let kept = lab.get("/api/v1/namespaces/argocd").unwrap();
+    let labels: Vec<&String> = kept["metadata"]["labels"].as_object().unwrap().keys().collect();
+    assert_eq!(labels, ["kubernetes.io/metadata.name"]);
+    let left = lab.list("/api/v1/namespaces/argocd/secrets");
+    let mut left: Vec<&str> = left.iter().filter_map(|secret| secret["metadata"]["name"].as_str()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["argocd-admin", "argocd-redis", "argocd-secret"]);
+    for kind in ["pods", "services", "configmaps", "networkpolicies.networking.k8s.io"] {
+        eventually("the rest of the namespace to be gone", || {
+            let found = lab.kubectl(&["get", kind, "-n", "argocd", "-o", "name"]);
+            let found: Vec<&str> = found.lines().filter(|name| !name.ends_with("kube-root-ca.crt")).collect();
+            if found.is_empty() { Ok(()) } else { Err(found.join(" ")) }
+        });
+    }
+    lab.kubectl(&["delete", "namespace", "argocd"]);
+}
+
+/// Namespaces that platctl calls the platform's.
+fn ours(platform: &Platform) -> String {
+    platform.lab.kubectl(&["get", "namespaces", "-l", "platctl.dev/component", "-o", "name"])
+}
