@@ -125,7 +125,7 @@ const PRODUCTION: &[Check] = &[
     ("members::logins_outlive_one_of_them", members::logins_outlive_one_of_them),
     ("production::network_policies_refuse_who_has_no_business", policies::network_policies_refuse_who_has_no_business),
     ("production::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
-    ("production::nothing_is_left_but_what_was_there", production::nothing_is_left_but_what_was_there),
+    ("production::nothing_is_left_but_what_was_supplied", production::nothing_is_left_but_what_was_supplied),
 ];
 
 fn main() -> ExitCode {

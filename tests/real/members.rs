@@ -125,17 +125,10 @@ pub(crate) fn they_talk_in_mutual_tls(platform: &Platform) {
     let files = tempfile::tempdir().unwrap();
     let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let primary = pods(platform, "iam-system", "cnpg.io/cluster=postgres,cnpg.io/instanceRole=primary");
-    let sql = "SELECT value FROM server_config WHERE server_config_key LIKE '%jgroups%'";
-    let stored = query(platform, name(&primary[0]), "keycloak", sql).unwrap();
-    let stored: Value = serde_json::from_str(&stored).unwrap();
+    let sql = "SELECT value FROM server_config WHERE server_config_key = 'crt_jgroups'";
+    let stored: Value = serde_json::from_str(&query(platform, name(&primary[0]), "keycloak", sql).unwrap()).unwrap();
     for (key, kind) in [("crt", "CERTIFICATE"), ("prvKey", "PRIVATE KEY")] {
-        let text = stored[key].as_str().unwrap().trim();
-        let framed = if text.starts_with("-----") {
-            text.to_owned()
-        } else {
-            format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----")
-        };
-        std::fs::write(file(key), framed + "\n").unwrap();
+        std::fs::write(file(key), pem(kind, stored[key].as_str().unwrap())).unwrap();
     }
     let made = rcgen::generate_simple_self_signed(["jgroups".to_owned()]).unwrap();
     std::fs::write(file("own.crt"), made.cert.pem()).unwrap();
@@ -143,24 +136,10 @@ pub(crate) fn they_talk_in_mutual_tls(platform: &Platform) {
 
     for member in &members {
         let at = format!("{}:7800", member.address);
-        let shake = |certificate: &[&str]| {
-            let mut openssl = Command::new("timeout");
-            openssl.args(["10", "openssl", "s_client", "-connect", &at, "-ign_eof"]).args(certificate);
-            let output = openssl.stdin(Stdio::null()).output().unwrap();
-            let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            assert!(words.contains("TLSv1.3") && words.contains("BEGIN CERTIFICATE"), "no TLS at {at}: {words}");
-            words
-        };
-        let refused = |words: &str| {
-            words.contains("alert certificate required")
-                || words.contains("alert bad certificate")
-                || words.contains("alert certificate unknown")
-                || words.contains("alert unknown ca")
-        };
-        let (none, own) = (shake(&[]), shake(&["-cert", &file("own.crt"), "-key", &file("own.key")]));
-        assert!(refused(&none), "{none}");
-        assert!(refused(&own), "{own}");
-        let theirs = shake(&["-cert", &file("crt"), "-key", &file("prvKey")]);
+        assert_refused(&handshake(&at, "60", &[]));
+        assert_refused(&handshake(&at, "60", &["-cert", &file("own.crt"), "-key", &file("own.key")]));
+        // It waits for words that do not come.
+        let theirs = handshake(&at, "5", &["-cert", &file("crt"), "-key", &file("prvKey")]);
         assert!(!theirs.contains("alert"), "{theirs}");
 
         let mut plain = TcpStream::connect(&at).unwrap();
@@ -173,6 +152,34 @@ pub(crate) fn they_talk_in_mutual_tls(platform: &Platform) {
         println!("{}: {ended:?} {answer:?}", member.pod);
     }
     expect_one_cluster(platform, &browser, &members);
+}
+
+/// As `openssl` reads it, from the bare base64 that Keycloak keeps.
+fn pem(kind: &str, text: &str) -> String {
+    let bare: Vec<char> = text.lines().filter(|line| !line.starts_with("-----")).flat_map(str::chars).collect();
+    let lines: Vec<String> = bare.chunks(64).map(|line| line.iter().collect()).collect();
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))
+}
+
+/// What a TLS client sees until the other side ends the connection, or for so many seconds. Fails unless it is TLS 1.3.
+fn handshake(at: &str, seconds: &str, certificate: &[&str]) -> String {
+    let mut openssl = Command::new("timeout");
+    openssl.args([seconds, "openssl", "s_client", "-connect", at, "-ign_eof"]).args(certificate);
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = openssl.spawn().unwrap();
+    // Open, so that it is not the client who ends it: in TLS 1.3 the refusal comes after the client's last word.
+    let input = client.stdin.take();
+    let output = client.wait_with_output().unwrap();
+    drop(input);
+    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("TLSv1.3") && words.contains("BEGIN CERTIFICATE"), "no TLS at {at}: {words}");
+    words
+}
+
+fn assert_refused(words: &str) {
+    let refusal = Regex::new("alert (certificate required|bad certificate|certificate unknown|unknown ca)").unwrap();
+    assert!(refusal.is_match(words), "not refused: {words}");
+    println!("{}", refusal.find(words).unwrap().as_str());
 }
 
 /// SEC-1: no pod but a member gets to their ports, not even one of their own namespace that its own policies let out.

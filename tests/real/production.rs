@@ -113,27 +113,41 @@ fn allowance(budget: &Value) -> u64 {
     budget["status"]["disruptionsAllowed"].as_u64().unwrap()
 }
 
-/// With its data it goes, and the namespace that was there before stays, as a namespace of somebody else.
-pub(crate) fn nothing_is_left_but_what_was_there(platform: &Platform) {
+/// With its data it goes; what stays are the Secrets that were supplied, and for their sake their namespaces.
+pub(crate) fn nothing_is_left_but_what_was_supplied(platform: &Platform) {
     let lab = &platform.lab;
-    lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
-    let claims = lab.kubectl(&["get", "pvc,pv", "-A", "-o", "name"]);
-    assert_eq!((ours(platform).as_str(), claims.as_str()), ("", ""));
-    let kept = lab.get("/api/v1/namespaces/argocd").unwrap();
-    let labels: Vec<&String> = kept["metadata"]["labels"].as_object().unwrap().keys().collect();
-    assert_eq!(labels, ["kubernetes.io/metadata.name"]);
-    let left = lab.list("/api/v1/namespaces/argocd/secrets");
-    let mut left: Vec<&str> = left.iter().filter_map(|secret| secret["metadata"]["name"].as_str()).collect();
-    left.sort_unstable();
-    assert_eq!(left, ["argocd-admin", "argocd-redis", "argocd-secret"]);
-    for kind in ["pods", "services", "configmaps", "networkpolicies.networking.k8s.io"] {
-        eventually("the rest of the namespace to be gone", || {
-            let found = lab.kubectl(&["get", kind, "-n", "argocd", "-o", "name"]);
-            let found: Vec<&str> = found.lines().filter(|name| !name.ends_with("kube-root-ca.crt")).collect();
-            if found.is_empty() { Ok(()) } else { Err(found.join(" ")) }
-        });
+    let uninstalled = lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
+    let mut kept: Vec<&str> = uninstalled.all("kept").iter().filter_map(|event| event["id"]["name"].as_str()).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ["argocd", "iam-system", "istio-ingress", "observability"]);
+    assert_eq!(lab.kubectl(&["get", "pvc,pv", "-A", "-o", "name"]), "");
+    let secrets = supplied::secrets();
+    let supplied: Vec<String> = secrets.iter().map(|secret| named(secret, "Secret")).collect();
+    let by_themselves = ["ServiceAccount default", "ConfigMap kube-root-ca.crt"];
+    eventually("nothing else to be there", || {
+        let census = lab.census();
+        let of_ours = |object: &&Value| kept.iter().any(|namespace| object["metadata"]["namespace"] == *namespace);
+        let objects = census.objects().map(|(_, object)| object).filter(of_ours);
+        let names = objects.map(|object| (object["metadata"]["name"].as_str().unwrap(), object));
+        let more: Vec<String> = names
+            .filter(|(name, object)| !by_themselves.contains(&&*format!("{} {name}", object["kind"].as_str().unwrap())))
+            .map(|(_, object)| named(object, object["kind"].as_str().unwrap()))
+            .filter(|name| !supplied.contains(name))
+            .collect();
+        if more.is_empty() { Ok(()) } else { Err(more.join(", ")) }
+    });
+    for secret in &secrets {
+        let (namespace, name) = (&secret["metadata"]["namespace"], &secret["metadata"]["name"]);
+        lab.secret(namespace.as_str().unwrap(), name.as_str().unwrap());
     }
-    lab.kubectl(&["delete", "namespace", "argocd"]);
+    lab.kubectl(&[&["delete", "namespace"], &kept[..]].concat());
+    assert_eq!(ours(platform), "");
+}
+
+/// Kind, namespace and name.
+fn named(object: &Value, kind: &str) -> String {
+    let text = |key: &str| object["metadata"][key].as_str().unwrap();
+    format!("{kind} {}/{}", text("namespace"), text("name"))
 }
 
 /// Namespaces that platctl calls the platform's.
