@@ -21,6 +21,7 @@ pub(crate) struct Browser {
     files: TempDir,
 }
 
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
