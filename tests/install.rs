@@ -25,6 +25,9 @@ mod prepull;
 mod refusals;
 #[path = "install/repeated.rs"]
 mod repeated;
+#[path = "support/repository.rs"]
+mod repository;
+#[allow(dead_code, reason = "tests/real.rs needs the rest")]
 #[path = "support/run.rs"]
 mod run;
 #[path = "install/support_bundle.rs"]

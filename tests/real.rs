@@ -1,7 +1,8 @@
 //! The platform on a real node: containers, sidecars, `NetworkPolicies`, databases, logins. What an API server alone cannot show. Runs only with
 //! `PLATCTL_REAL=1`, since it needs root, makes this machine a Kubernetes node and builds container images for a quarter of an hour the first
-//! time. `PLATCTL_REAL_LAB=DIR` takes a lab that is up already, with the platform installed, and leaves it so. Arguments choose checks.
-//! `PLATCTL_REAL_SECONDS=N` is for CI: checks that would begin later are left out, and said to be.
+//! time. `PLATCTL_REAL_LAB=DIR` takes a lab that is up already, with the platform installed, and leaves it so; for the checks of production
+//! alone, which install it themselves, without. Arguments choose checks. `PLATCTL_REAL_SECONDS=N` is for CI: checks that would begin later are
+//! left out, and said to be.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test harness prints")]
@@ -24,8 +25,12 @@ mod hardening;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/lab.rs"]
 mod lab;
+#[path = "real/logins.rs"]
+mod logins;
 #[path = "real/logs.rs"]
 mod logs;
+#[path = "real/members.rs"]
+mod members;
 #[path = "real/mesh.rs"]
 mod mesh;
 #[path = "real/people.rs"]
@@ -36,9 +41,16 @@ mod platform;
 mod policies;
 #[path = "real/probes.rs"]
 mod probes;
+#[path = "real/production.rs"]
+mod production;
+#[allow(dead_code, reason = "tests/install.rs needs the rest")]
+#[path = "support/repository.rs"]
+mod repository;
 #[allow(dead_code, reason = "tests/install.rs needs the rest")]
 #[path = "support/run.rs"]
 mod run;
+#[path = "real/supplied.rs"]
+mod supplied;
 #[path = "real/traces.rs"]
 mod traces;
 #[path = "real/way_back.rs"]
@@ -104,10 +116,37 @@ const CHECKS: &[Check] = &[
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];
 
+/// On the node that the others have left without the platform; the first one installs it, the last one takes it away.
+const PRODUCTION: &[Check] = &[
+    (
+        "production::installs_from_a_repository_and_secrets_of_ones_own",
+        production::installs_from_a_repository_and_secrets_of_ones_own,
+    ),
+    ("production::everything_is_ready_and_handed_over", platform::everything_is_ready_and_handed_over),
+    ("production::no_pod_was_restarted", handed_over::no_pod_was_restarted),
+    (
+        "production::two_of_most_things_are_ready_and_one_may_go",
+        production::two_of_most_things_are_ready_and_one_may_go,
+    ),
+    ("production::the_gateway_speaks_tls_alone", people::the_gateway_speaks_tls_alone),
+    ("production::administrators_reach_argo_cd_and_grafana", people::administrators_reach_argo_cd_and_grafana),
+    ("production::administration_is_not_published", production::administration_is_not_published),
+    ("members::both_are_in_one_cluster", members::both_are_in_one_cluster),
+    ("members::they_talk_in_mutual_tls", members::they_talk_in_mutual_tls),
+    ("members::nobody_else_reaches_them", members::nobody_else_reaches_them),
+    ("members::a_login_goes_on_at_the_other_one", members::a_login_goes_on_at_the_other_one),
+    ("members::logins_outlive_one_of_them", members::logins_outlive_one_of_them),
+    ("production::network_policies_refuse_who_has_no_business", policies::network_policies_refuse_who_has_no_business),
+    ("production::processes_run_as_the_charts_say", hardening::processes_run_as_the_charts_say),
+    ("production::nothing_is_left_but_what_was_supplied", production::nothing_is_left_but_what_was_supplied),
+];
+
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let chosen = CHECKS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
-    let chosen: Vec<&Check> = chosen.collect();
+    let is_wanted = |(name, _): &&Check| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    let mut chosen: Vec<&Check> = CHECKS.iter().filter(is_wanted).collect();
+    let is_installed = !chosen.is_empty();
+    chosen.extend(PRODUCTION.iter().filter(is_wanted));
     if std::env::var_os("PLATCTL_REAL").is_none() {
         println!("\n!!! NOT RUN: {} checks of the platform on a real node: PLATCTL_REAL=1, as root", chosen.len());
         println!("\ntest result: ok. 0 passed; 0 failed; {} ignored", chosen.len());
@@ -118,7 +157,7 @@ fn main() -> ExitCode {
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (mut failed, mut left_out) = (Vec::new(), Vec::new());
     // What cannot be brought up fails by itself: nothing else could be checked.
-    let platform = Platform::bring_up();
+    let platform = Platform::bring_up(is_installed);
     for (name, check) in &chosen {
         if end.is_some_and(|end| Instant::now() >= end) {
             left_out.push(*name);

@@ -1,75 +1,20 @@
 //! The profile for production with a Git repository of one's own: exported, pushed by hand, served by `git daemon`, followed by Argo CD.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::lab::{Lab, eventually};
+use crate::repository::{Repository, git};
 use crate::with;
-
-/// A bare repository and its server, which ends with it.
-struct Repository {
-    root: PathBuf,
-    url: String,
-    server: Child,
-}
-
-impl Repository {
-    fn serve(root: PathBuf) -> Self {
-        let bare = root.join("platform.git");
-        std::fs::create_dir(&root).unwrap();
-        git(&root, &["init", "--quiet", "--bare", "--initial-branch=main", bare.to_str().unwrap()]);
-        // Free for a moment; the server takes it next.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Itself, and not by way of `git`, which would leave it behind when killed.
-        let programs = git(&root, &["--exec-path"]);
-        let server = Command::new(Path::new(programs.trim()).join("git-daemon"))
-            .args(["--listen=127.0.0.1", &format!("--port={port}"), "--export-all", "--reuseaddr"])
-            .arg(format!("--base-path={}", root.display()))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        eventually("the Git server", || TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string()));
-        Self { root, url: format!("git://127.0.0.1:{port}/platform.git"), server }
-    }
-
-    /// Makes the branch hold what is in the directory; the commit's name.
-    fn push(&self, directory: &Path) -> String {
-        if !directory.join(".git").exists() {
-            git(directory, &["init", "--quiet", "--initial-branch=main"]);
-        }
-        commit(directory);
-        git(directory, &["push", "--quiet", self.root.join("platform.git").to_str().unwrap(), "main"]);
-        git(directory, &["rev-parse", "HEAD"]).trim().to_owned()
-    }
-}
-
-impl Drop for Repository {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-/// Commits all that there is in a working directory.
-pub(crate) fn commit(directory: &Path) {
-    git(directory, &["add", "--all"]);
-    let author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
-    git(directory, &with(&author, &["commit", "--quiet", "-m", "Change"]));
-}
-
-pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git").current_dir(directory).args(arguments).output().unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 #[test]
 fn production_follows_a_repository_of_ones_own() {
     let lab = Lab::start();
-    let repository = Repository::serve(lab.directory().join("git"));
+    // Free for a moment; the server takes it next.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let repository = Repository::serve(lab.directory().join("git"), "127.0.0.1", port);
     let choice = ["--profile", "prod", "--repo-url", &repository.url, "--set", "secrets=generated"];
     let choice = with(&choice, &["--set", "tls.mode=generated"]);
 

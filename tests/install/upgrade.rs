@@ -8,7 +8,7 @@ use platctl::plan::merge::{SUMS, blob_sha};
 use serde_json::Value;
 
 use crate::lab::{Lab, eventually};
-use crate::own_repository::{commit, git};
+use crate::repository::{commit, git};
 use crate::run::Outcome;
 use crate::{SMALL, with};
 

@@ -54,9 +54,8 @@ fn example(document: &'static str) -> (&'static str, String) {
 #[test]
 fn profiles_that_platctl_takes_are_valid() {
     let mut texts = vec![example("docs/profiles.md"), example("docs/production.md")];
-    texts.extend(
-        ["profiles/dev.yaml", "profiles/prod.yaml", "tests/lab/real/values.yaml"].map(|path| (path, read(path))),
-    );
+    let files = ["profiles/dev.yaml", "profiles/prod.yaml", "tests/lab/real/values.yaml", "tests/lab/real/prod.yaml"];
+    texts.extend(files.map(|path| (path, read(path))));
     for (path, text) in texts {
         assert_none(mistakes(&text).into_iter().map(|mistake| format!("{path}: {mistake}")));
     }

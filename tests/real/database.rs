@@ -234,7 +234,7 @@ fn keycloak(platform: &Platform) -> Vec<(Value, u64)> {
     pods.iter().map(|pod| (pod["metadata"]["uid"].clone(), restarts(pod))).collect()
 }
 
-fn evict(platform: &Platform, pod: &str) -> Result<String, String> {
+pub(crate) fn evict(platform: &Platform, pod: &str) -> Result<String, String> {
     let eviction = json!({
         "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "iam-system"},
     });

@@ -3,24 +3,17 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::gateway::secret;
 use crate::lab::eventually;
+use crate::logins::{AUTH, PASSWORD, USER, administrator, create_person, delete_person, log_in};
 use crate::platform::Platform;
 use crate::traces::{name, pods};
 
-const AUTH: &str = "https://auth.platform.localhost";
 const GRAFANA: &str = "https://grafana.platform.localhost";
 const ARGOCD: &str = "https://argocd.platform.localhost";
-
-const USER: &str = "lab-person";
-const PASSWORD: &str = "a password of the lab's person";
-const CLIENT: &str = "lab-application";
-const CALLBACK: &str = "https://application.example/callback";
 
 /// A person's browser: it trusts the platform's authority alone, and keeps cookies until it is dropped.
 pub(crate) struct Browser {
@@ -28,6 +21,7 @@ pub(crate) struct Browser {
     files: TempDir,
 }
 
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
@@ -47,7 +41,7 @@ impl Answer {
         parsed.unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
@@ -96,18 +90,18 @@ impl Browser {
         answer.unwrap()
     }
 
-    fn json(&self, method: &str, url: &str, token: &str, body: &Value) -> Answer {
+    pub(crate) fn json(&self, method: &str, url: &str, token: &str, body: &Value) -> Answer {
         let bearer = format!("Authorization: Bearer {token}");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.call(method, url, &["Content-Type: application/json", &bearer], &body)
     }
 
-    fn form(&self, url: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn form(&self, url: &str, fields: &[(&str, &str)]) -> Answer {
         self.call("POST", url, &["Content-Type: application/x-www-form-urlencoded"], &encoded(fields))
     }
 }
 
-fn encoded(fields: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(fields: &[(&str, &str)]) -> String {
     let escape = |text: &str| -> String {
         let bytes = text.bytes();
         bytes.map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
@@ -132,97 +126,6 @@ pub(crate) fn the_gateway_speaks_tls_alone(platform: &Platform) {
     assert!(refused.contains("certificate"), "{refused}");
 }
 
-/// A token of Keycloak's first administrator.
-fn administrator(platform: &Platform, browser: &Browser) -> String {
-    let [username, password] =
-        ["username", "password"].map(|key| secret(platform, "iam-system", "keycloak-admin", key));
-    let fields =
-        [("grant_type", "password"), ("client_id", "admin-cli"), ("username", &username), ("password", &password)];
-    let answer = browser.form(&format!("{AUTH}/realms/master/protocol/openid-connect/token"), &fields).expect(200);
-    answer.json()["access_token"].as_str().unwrap().to_owned()
-}
-
-/// A user and an application, made anew; the user's id.
-fn create_person(browser: &Browser, token: &str) -> String {
-    delete_person(browser, token);
-    let admin = format!("{AUTH}/admin/realms/platform");
-    let credentials = json!([{"type": "password", "value": PASSWORD, "temporary": false}]);
-    let user = json!({
-        "username": USER, "enabled": true, "email": "person@lab.example", "emailVerified": true,
-        "firstName": "Lab", "lastName": "Person", "credentials": credentials,
-    });
-    let created = browser.json("POST", &format!("{admin}/users"), token, &user).expect(201);
-    let client = json!({
-        "clientId": CLIENT, "publicClient": true, "standardFlowEnabled": true, "redirectUris": [CALLBACK],
-        "attributes": {"pkce.code.challenge.method": "S256"},
-    });
-    browser.json("POST", &format!("{admin}/clients"), token, &client).expect(201);
-    created.header("location").rsplit('/').next().unwrap().to_owned()
-}
-
-fn delete_person(browser: &Browser, token: &str) {
-    let admin = format!("{AUTH}/admin/realms/platform");
-    for (kind, query) in [("users", format!("username={USER}&exact=true")), ("clients", format!("clientId={CLIENT}"))] {
-        let found = browser.json("GET", &format!("{admin}/{kind}?{query}"), token, &Value::Null).expect(200).json();
-        for thing in found.as_array().unwrap() {
-            let path = format!("{admin}/{kind}/{}", thing["id"].as_str().unwrap());
-            browser.json("DELETE", &path, token, &Value::Null).expect(204);
-        }
-    }
-}
-
-/// The authorization code flow with PKCE, as a browser and an application go it together. Who it was, as Keycloak tells the
-/// application.
-fn log_in(platform: &Platform, password: &str) -> Result<Value, Answer> {
-    use sha2::Digest as _;
-    let browser = Browser::open(platform);
-    let discovery = browser.call("GET", &format!("{AUTH}/realms/platform/.well-known/openid-configuration"), &[], "");
-    let endpoints = discovery.expect(200).json();
-    let endpoint = |key: &str| endpoints[key].as_str().unwrap().to_owned();
-    assert_eq!(endpoint("issuer"), format!("{AUTH}/realms/platform"));
-    let verifier = "the-secret-of-the-application-that-began-this-login";
-    let challenge = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(verifier));
-    let query = encoded(&[
-        ("response_type", "code"),
-        ("client_id", CLIENT),
-        ("redirect_uri", CALLBACK),
-        ("scope", "openid"),
-        ("state", "lab"),
-        ("code_challenge", &challenge),
-        ("code_challenge_method", "S256"),
-    ]);
-    let url = format!("{}?{query}", endpoint("authorization_endpoint"));
-    let page = browser.call("GET", &url, &[], "").expect(200);
-    let form = regex::Regex::new(r#"action="([^"]+)""#).unwrap();
-    let action = form.captures(&page.body).map(|found| found[1].replace("&amp;", "&"));
-    assert!(action.is_some(), "no form: {}", page.body);
-    let answer = browser.form(&action.unwrap(), &[("username", USER), ("password", password)]);
-    if answer.status != 302 {
-        return Err(answer);
-    }
-    let location = answer.header("location");
-    let code = location
-        .strip_prefix(CALLBACK)
-        .and_then(|rest| rest.split(['?', '&']).find_map(|part| part.strip_prefix("code=")));
-    assert!(code.is_some(), "no code: {location}");
-    let fields = [
-        ("grant_type", "authorization_code"),
-        ("client_id", CLIENT),
-        ("redirect_uri", CALLBACK),
-        ("code", code.unwrap()),
-        ("code_verifier", verifier),
-    ];
-    let tokens = browser.form(&endpoint("token_endpoint"), &fields).expect(200).json();
-    let claims = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-    assert_eq!((&claims["iss"], &claims["aud"]), (&endpoints["issuer"], &CLIENT.into()), "{claims:#}");
-    // Keycloak takes the token as its own.
-    let token = tokens["access_token"].as_str().unwrap();
-    let user = browser.json("GET", &endpoint("userinfo_endpoint"), token, &Value::Null).expect(200).json();
-    assert_eq!(user["sub"], claims["sub"]);
-    Ok(user)
-}
-
 /// Asks the primary's database as its superuser, on its own socket.
 fn query(platform: &Platform, sql: &str) -> String {
     let primary = pods(platform, "iam-system", "cnpg.io/cluster=postgres,cnpg.io/instanceRole=primary");
@@ -236,7 +139,7 @@ fn query(platform: &Platform, sql: &str) -> String {
 /// PostgreSQL, and is still there, with the same password, when Keycloak's pod is another one.
 pub(crate) fn users_log_in_and_outlive_keycloak(platform: &Platform) {
     let browser = Browser::open(platform);
-    let id = create_person(&browser, &administrator(platform, &browser));
+    let id = create_person(&browser, AUTH, &administrator(platform, &browser, AUTH));
     let claims = log_in(platform, PASSWORD).unwrap_or_else(|answer| answer.expect(302).json());
     assert_eq!((&claims["sub"], &claims["preferred_username"]), (&id.clone().into(), &USER.into()), "{claims:#}");
     let refused = log_in(platform, "not the password").err().map(|answer| answer.status);
@@ -260,7 +163,7 @@ pub(crate) fn users_log_in_and_outlive_keycloak(platform: &Platform) {
     });
     let again = log_in(platform, PASSWORD).unwrap_or_else(|answer| answer.expect(302).json());
     assert_eq!(again["sub"], claims["sub"]);
-    delete_person(&browser, &administrator(platform, &browser));
+    delete_person(&browser, AUTH, &administrator(platform, &browser, AUTH));
 }
 
 /// MESH-2, GIT-1, OBS-3: the other two ways in. Each administrator gets in by the generated password and not by another one.

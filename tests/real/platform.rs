@@ -1,32 +1,39 @@
 //! The platform under test: installed once, used by all checks.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::lab::{Lab, bin};
+use crate::repository::Repository;
 use crate::run::Outcome;
 
 pub(crate) struct Platform {
     pub(crate) lab: Lab,
     /// What `install` said; none when the platform was there already.
     pub(crate) installed: Option<Outcome>,
+    /// That of production, which ends with the platform.
+    pub(crate) repository: OnceCell<Repository>,
 }
 
-/// The profile that the lab's images need.
+/// The profile, and the values above another one, that the lab's images need.
 pub(crate) fn profile() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/real/values.yaml").to_str().unwrap().to_owned()
 }
 
 impl Platform {
-    pub(crate) fn bring_up() -> Self {
+    /// A lab with the platform in it, or for the checks that install it themselves without.
+    pub(crate) fn bring_up(is_installed: bool) -> Self {
+        let repository = OnceCell::new();
         if let Some(directory) = std::env::var_os("PLATCTL_REAL_LAB") {
-            return Self { lab: Lab::attach(Path::new(&directory)), installed: None };
+            return Self { lab: Lab::attach(Path::new(&directory)), installed: None, repository };
         }
         let lab = Lab::start_real(&images());
-        let installed = lab.run(&["install", "--yes", "--profile", &profile()]).expect(0);
-        Self { lab, installed: Some(installed) }
+        let install = || lab.run(&["install", "--yes", "--profile", &profile()]).expect(0);
+        let installed = is_installed.then(install);
+        Self { lab, installed, repository }
     }
 
     /// After a failure the lab's files stay to be looked at.

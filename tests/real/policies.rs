@@ -7,6 +7,7 @@ use crate::platform::Platform;
 use crate::probes::{Probe, Probes, STRANGERS};
 use crate::traces::{Side, address, dropped, name, pods, sidecar_refused};
 
+/// That of the Git server is there with the profile `dev` alone.
 const NAMESPACES: [&str; 8] = [
     "istio-system",
     "istio-ingress",
@@ -14,8 +15,8 @@ const NAMESPACES: [&str; 8] = [
     "iam-system",
     "observability",
     "argocd",
-    "gitea",
     "platctl-system",
+    "gitea",
 ];
 
 /// What is open to everybody, as no selector matches the API server or the platform's clients: webhooks and the gateway.
@@ -92,9 +93,11 @@ fn wrong(probes: &Probes, probe: &Probe, doors: &[Door], are_all_closed: bool) -
 pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
     let probes = Probes::new(platform);
     let stranger = Probe::plain(STRANGERS, "plain");
-    let bystanders = NAMESPACES.map(|namespace| Probe::plain(namespace, "bystander"));
+    let has_gitea = platform.lab.get("/api/v1/namespaces/gitea").is_some();
+    let namespaces = &NAMESPACES[..if has_gitea { 8 } else { 7 }];
+    let bystanders: Vec<Probe> = namespaces.iter().map(|namespace| Probe::plain(namespace, "bystander")).collect();
     probes.start(&[&[stranger][..], &bystanders].concat());
-    let doors = doors(platform, &NAMESPACES);
+    let doors = doors(platform, namespaces);
     let is_shut = |door: &&Door| !door.is_open;
     assert!(doors.iter().filter(is_shut).count() > 30 && doors.iter().any(|door| door.is_open), "{}", doors.len());
     let check = |probe: &Probe, side: Side, are_all_closed: bool| {
@@ -127,7 +130,7 @@ pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
         assert!(dropped(Side::Ingress, &probes.address(&stranger), &from, 8080) > 0, "{}", bystander.namespace);
     }
 
-    for namespace in NAMESPACES {
+    for namespace in namespaces {
         probes.open_egress(namespace);
     }
     let open = doors.iter().find(|door| door.is_open).unwrap().at();

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -66,6 +67,12 @@ impl Lab {
 }
 
 impl Run {
+    /// For what takes longer than others.
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.deadline = Instant::now() + patience;
+        self
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
