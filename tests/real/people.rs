@@ -18,7 +18,7 @@ const GRAFANA: &str = "https://grafana.platform.localhost";
 const ARGOCD: &str = "https://argocd.platform.localhost";
 
 const USER: &str = "lab-person";
-const PASSWORD: &str = "a password of the lab's person";
+pub(crate) const PASSWORD: &str = "a password of the lab's person";
 const CLIENT: &str = "lab-application";
 const CALLBACK: &str = "https://application.example/callback";
 
@@ -133,7 +133,7 @@ pub(crate) fn the_gateway_speaks_tls_alone(platform: &Platform) {
 }
 
 /// A token of Keycloak's first administrator.
-fn administrator(platform: &Platform, browser: &Browser) -> String {
+pub(crate) fn administrator(platform: &Platform, browser: &Browser) -> String {
     let [username, password] =
         ["username", "password"].map(|key| secret(platform, "iam-system", "keycloak-admin", key));
     let fields =
@@ -143,7 +143,7 @@ fn administrator(platform: &Platform, browser: &Browser) -> String {
 }
 
 /// A user and an application, made anew; the user's id.
-fn create_person(browser: &Browser, token: &str) -> String {
+pub(crate) fn create_person(browser: &Browser, token: &str) -> String {
     delete_person(browser, token);
     let admin = format!("{AUTH}/admin/realms/platform");
     let credentials = json!([{"type": "password", "value": PASSWORD, "temporary": false}]);
@@ -160,7 +160,7 @@ fn create_person(browser: &Browser, token: &str) -> String {
     created.header("location").rsplit('/').next().unwrap().to_owned()
 }
 
-fn delete_person(browser: &Browser, token: &str) {
+pub(crate) fn delete_person(browser: &Browser, token: &str) {
     let admin = format!("{AUTH}/admin/realms/platform");
     for (kind, query) in [("users", format!("username={USER}&exact=true")), ("clients", format!("clientId={CLIENT}"))] {
         let found = browser.json("GET", &format!("{admin}/{kind}?{query}"), token, &Value::Null).expect(200).json();
@@ -173,7 +173,7 @@ fn delete_person(browser: &Browser, token: &str) {
 
 /// The authorization code flow with PKCE, as a browser and an application go it together. Who it was, as Keycloak tells the
 /// application.
-fn log_in(platform: &Platform, password: &str) -> Result<Value, Answer> {
+pub(crate) fn log_in(platform: &Platform, password: &str) -> Result<Value, Answer> {
     use sha2::Digest as _;
     let browser = Browser::open(platform);
     let discovery = browser.call("GET", &format!("{AUTH}/realms/platform/.well-known/openid-configuration"), &[], "");
