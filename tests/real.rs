@@ -12,6 +12,8 @@
 mod census;
 #[path = "real/database.rs"]
 mod database;
+#[path = "real/drain.rs"]
+mod drain;
 #[path = "real/figures.rs"]
 mod figures;
 #[path = "real/gateway.rs"]
@@ -112,6 +114,10 @@ const CHECKS: &[Check] = &[
     (
         "database::a_lost_primary_beside_a_missing_replica_loses_no_row",
         database::a_lost_primary_beside_a_missing_replica_loses_no_row,
+    ),
+    (
+        "drain::a_drained_node_keeps_the_database_and_comes_back",
+        drain::a_drained_node_keeps_the_database_and_comes_back,
     ),
     ("way_back::data_outlives_and_then_goes", way_back::data_outlives_and_then_goes),
 ];

@@ -13,9 +13,10 @@ use crate::cluster::{Class, Cluster};
 use crate::engine::convergence::covers;
 use crate::engine::handoff::Application;
 use crate::engine::inventory::{Inventory, Phase};
+use crate::engine::is_stray;
 use crate::event::{Events, Line};
 use crate::failure::code;
-use crate::object::{Id, Object};
+use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::applicationset;
 use crate::plan::catalog::{Component, WAVES};
 use crate::plan::preflight::{Finding, check_certificates, check_standing};
@@ -122,6 +123,12 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
     let is_known = |name: &str| desired.plan.components().any(|planned| planned.component.name == name);
     let of_the_set = applications.iter().filter(|application| handed_over && application.component().is_some());
     components.extend(of_the_set.filter(|application| !is_known(application.name())).map(added));
+    if components.iter().any(|row| !row.ready) {
+        let mut behind = most_telling(&pods(cluster).await?);
+        for row in components.iter_mut().filter(|row| !row.ready) {
+            row.reasons.extend(behind.remove(&row.name));
+        }
+    }
     let domain = &desired.plan.profile.domain;
     let ready = matches!(record.phase, Phase::Installed | Phase::HandedOver) && components.iter().all(|row| row.ready);
     Ok(Report {
@@ -140,6 +147,30 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
             .map(|line| Endpoint { name: line.label, url: line.value })
             .collect(),
     })
+}
+
+/// The platform's pods; none for whoever may not list them.
+async fn pods(cluster: &Cluster) -> Result<Vec<Object>> {
+    match cluster.list(&Id::new("v1", "Pod", None, ""), COMPONENT_LABEL).await {
+        Ok(pods) => Ok(pods),
+        Err(problem) if problem.class == Class::Denied => Ok(Vec::new()),
+        Err(problem) => Err(anyhow!(problem)).context("list the platform's pods"),
+    }
+}
+
+/// By component, what its pods say: one that does not recover by itself before one that is on the way. The object that waits for them
+/// only counts them.
+fn most_telling(pods: &[Object]) -> BTreeMap<String, String> {
+    let mut said = BTreeMap::new();
+    let judged = |pod: &Object| Some((pod.component()?.to_owned(), judge(&pod.id(), Some(pod))));
+    let mut judged: Vec<(String, Verdict)> = pods.iter().filter(|pod| !is_stray(pod)).filter_map(judged).collect();
+    judged.sort_by_key(|(_, verdict)| !matches!(verdict, Verdict::Failed(_)));
+    for (component, verdict) in judged {
+        if let Verdict::Failed(reason) | Verdict::Waiting(reason) = verdict {
+            said.entry(component).or_insert(reason);
+        }
+    }
+    said
 }
 
 /// Whoever may not list nodes is told of the platform alone.
@@ -282,4 +313,36 @@ fn notes(row: &Row) -> Vec<String> {
         lines.push(format!("{}: changed by others: {}", row.name, row.drift.join(", ")));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_pod_that_does_not_recover_by_itself_speaks_for_its_component() {
+        let pod = |name: &str, component: &str, status: serde_json::Value| {
+            let labels = json!({COMPONENT_LABEL: component});
+            let metadata = json!({
+                "namespace": "a", "name": name, "labels": labels, "ownerReferences": [{"kind": "ReplicaSet"}],
+            });
+            Object::new(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})).unwrap()
+        };
+        let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+        let cordoned = json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 node(s) were unschedulable.",
+        }]});
+        let pods = [
+            pod("evicted", "loki", json!({"phase": "Failed", "reason": "Evicted"})),
+            pod("starting", "loki", json!({"phase": "Pending"})),
+            pod("waiting", "loki", cordoned),
+            pod("fine", "gitea", ready),
+        ];
+        let said = most_telling(&pods);
+        let words = "Pod a/waiting: no node takes it: 0/1 nodes are available: 1 node(s) were unschedulable.";
+        assert_eq!(said, BTreeMap::from([("loki".to_owned(), words.to_owned())]));
+    }
 }

@@ -33,6 +33,7 @@ use crate::object::Id;
 use crate::plan::Plan;
 use inventory::{Inventory, Phase};
 use retry::Pace;
+pub use wait::is_stray;
 use wave::Ahead;
 
 /// How fast things go: what a test or a flag may change.

@@ -19,6 +19,9 @@ use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
 use crate::plan::applicationset::{self, APPLICATION_SET, HANDOFF};
 use crate::plan::catalog::{Catalog, WAVES};
 
+/// From here on, objects are or make pods.
+const RANK_OF_MAKERS: u8 = 10;
+
 /// Looks at what is to go before it is said what holds it.
 const QUICK: u32 = 4;
 
@@ -169,12 +172,36 @@ impl Engine {
         Ok(gone)
     }
 
+    /// What makes pods first, and then, once the pods are gone, what they need to end well: `PostgreSQL` gives up its role by the API server,
+    /// which takes its NetworkPolicy.
     async fn delete_by_rank(&self, objects: &[Object]) -> Result<usize> {
+        let (makers, needed) = objects.split_at(objects.partition_point(|object| object.rank() >= RANK_OF_MAKERS));
+        let mut gone = self.delete_ranks(makers).await?;
+        self.until_pods_gone(makers).await?;
+        gone += self.delete_ranks(needed).await?;
+        Ok(gone)
+    }
+
+    async fn delete_ranks(&self, objects: &[Object]) -> Result<usize> {
         let mut gone = 0;
         for rank in objects.chunk_by(|a, b| a.rank() == b.rank()) {
             gone += self.delete_all(rank).await?;
         }
         Ok(gone)
+    }
+
+    /// Of the components that these objects are of, in so far as something made them.
+    async fn until_pods_gone(&self, makers: &[Object]) -> Result<()> {
+        let components: BTreeSet<&str> = makers.iter().filter_map(Object::component).collect();
+        if components.is_empty() {
+            return Ok(());
+        }
+        let deadline = self.patience();
+        let selector = format!("{COMPONENT_LABEL} in ({})", Vec::from_iter(components).join(","));
+        let of = Id::new("v1", "Pod", None, "");
+        let mut pods = self.persist("list the pods", deadline, || self.cluster.list(&of, &selector)).await?;
+        pods.retain(|pod| !pod.items("/metadata/ownerReferences").is_empty());
+        self.until_gone(&pods, deadline).await
     }
 
     /// Deletes side by side and waits until all are gone.
@@ -221,6 +248,8 @@ impl Engine {
                         blockers.push(blocker(&live));
                         left.push(object);
                     }
+                    // It went with what made it.
+                    None if object.kind() == "Pod" => {}
                     None => self.events.send(Event::Deleted { id: object.id() }),
                 }
             }

@@ -154,7 +154,7 @@ impl Engine {
 }
 
 /// A failed pod of a controller that replaces its pods, as eviction and a full node leave behind.
-fn is_stray(object: &Object) -> bool {
+pub fn is_stray(object: &Object) -> bool {
     let replaces = |owner: &Value| matches!(owner["kind"].as_str(), Some("ReplicaSet" | "StatefulSet" | "DaemonSet"));
     object.kind() == "Pod"
         && object.text("/status/phase") == Some("Failed")

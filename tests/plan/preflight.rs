@@ -112,8 +112,22 @@ fn objects_of_others() {
 #[test]
 fn nodes() {
     insta::assert_snapshot!(findings(dev(), |facts| facts.nodes.iter_mut().for_each(|node| node.schedulable = false)), @"
-    blocks: no node is ready and schedulable, of 3 (nodes)
-      hint: `kubectl get nodes` and `kubectl describe node` say why
+    blocks: no node is ready and schedulable, of 3: a, b and c are cordoned (nodes)
+      hint: `kubectl uncordon a` lets pods in again
+    ");
+    // Not ready and cordoned; many; none at all.
+    let change = |facts: &mut Facts| {
+        facts.nodes.push(node("d", 4000, 8));
+        facts.nodes.iter_mut().for_each(|node| node.ready = false);
+        facts.nodes[1].schedulable = false;
+    };
+    insta::assert_snapshot!(findings(dev(), change), @"
+    blocks: no node is ready and schedulable, of 4: b is cordoned; a, b and 2 more are not ready (nodes)
+      hint: `kubectl uncordon b` lets pods in again; `kubectl describe node` says why a node is not ready
+    ");
+    insta::assert_snapshot!(findings(dev(), |facts| facts.nodes.clear()), @"
+    blocks: no node is ready and schedulable, of 0 (nodes)
+      hint: add a node
     ");
 }
 

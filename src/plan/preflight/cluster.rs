@@ -46,8 +46,7 @@ pub(super) fn nodes(plan: &Plan, facts: &Facts) -> Vec<Judged> {
     }
     let usable: Vec<&Node> = facts.nodes.iter().filter(|node| node.is_usable()).collect();
     if usable.is_empty() {
-        let title = format!("no node is ready and schedulable, of {}", facts.nodes.len());
-        return vec![blocking(title, "`kubectl get nodes` and `kubectl describe node` say why")];
+        return vec![no_node(&facts.nodes)];
     }
     if usable.iter().any(|node| pods(plan).iter().any(|pod| pod.may_run_on(node))) {
         return Vec::new();
@@ -57,6 +56,36 @@ pub(super) fn nodes(plan: &Plan, facts: &Facts) -> Vec<Judged> {
     let taints: Vec<String> = taints.into_iter().collect();
     let title = format!("every node keeps the platform's pods away by a taint: {}", taints.join(", "));
     vec![blocking(title, format!("add a node without, or remove it: `kubectl taint nodes --all {}-`", taints[0]))]
+}
+
+/// Each node is cordoned, not ready, or both: which ones, and how a cordon ends.
+fn no_node(nodes: &[Node]) -> Judged {
+    let names = |fits: fn(&&Node) -> bool| nodes.iter().filter(fits).map(|node| node.name.as_str()).collect::<Vec<_>>();
+    let (cordoned, unready) = (names(|node| !node.schedulable), names(|node| !node.ready));
+    let kinds = [(&cordoned, "cordoned"), (&unready, "not ready")];
+    let words: Vec<String> =
+        kinds.iter().filter(|(names, _)| !names.is_empty()).map(|(names, what)| are(names, what)).collect();
+    let mut title = format!("no node is ready and schedulable, of {}", nodes.len());
+    if !words.is_empty() {
+        title += &format!(": {}", words.join("; "));
+    }
+    let why = "`kubectl describe node` says why a node is not ready";
+    let hint = match cordoned.first() {
+        None if nodes.is_empty() => "add a node".to_owned(),
+        None => why.to_owned(),
+        Some(first) if unready.is_empty() => format!("`kubectl uncordon {first}` lets pods in again"),
+        Some(first) => format!("`kubectl uncordon {first}` lets pods in again; {why}"),
+    };
+    blocking(title, hint)
+}
+
+/// `a is cordoned`; `a, b and c are`; of many, how many more.
+fn are(names: &[&str], what: &str) -> String {
+    match names {
+        [one] => format!("{one} is {what}"),
+        [some @ .., last] if names.len() <= 3 => format!("{} and {last} are {what}", some.join(", ")),
+        _ => format!("{} and {} more are {what}", names[..2].join(", "), names.len() - 2),
+    }
 }
 
 pub(super) fn architecture(_: &Plan, facts: &Facts) -> Vec<Judged> {
