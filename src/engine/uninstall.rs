@@ -15,7 +15,7 @@ use super::{Engine, Totals};
 use crate::cluster::{Class, Propagation};
 use crate::event::Event;
 use crate::failure::Advise;
-use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object};
+use crate::object::{COMPONENT_LABEL, GENERATED_LABEL, Id, Object, rank};
 use crate::plan::applicationset::{self, APPLICATION_SET, HANDOFF};
 use crate::plan::catalog::{Catalog, WAVES};
 
@@ -156,12 +156,45 @@ impl Engine {
         Ok(gone)
     }
 
+    /// What pods need in order to end goes after them: a database gives up its lease at the API server, and without its rights or its
+    /// `NetworkPolicy` it waits there until the connection times out.
     async fn delete_by_rank(&self, objects: &[Object]) -> Result<usize> {
         let mut gone = 0;
-        for rank in objects.chunk_by(|a, b| a.rank() == b.rank()) {
+        let needed = objects.partition_point(|object| object.rank() > rank("RoleBinding"));
+        let (first, last) = objects.split_at(needed);
+        for rank in first.chunk_by(|a, b| a.rank() == b.rank()) {
+            gone += self.delete_all(rank).await?;
+        }
+        self.until_pods_ended(objects).await?;
+        for rank in last.chunk_by(|a, b| a.rank() == b.rank()) {
             gone += self.delete_all(rank).await?;
         }
         Ok(gone)
+    }
+
+    /// Waits for the pods that go with their owners among these objects. Owners are gone at once, their pods some time later.
+    async fn until_pods_ended(&self, objects: &[Object]) -> Result<()> {
+        let deadline = self.patience();
+        let components: BTreeSet<&str> = objects.iter().filter_map(Object::component).collect();
+        let is_theirs = |pod: &Object| {
+            let is_owned = !pod.items("/metadata/ownerReferences").is_empty();
+            is_owned && pod.component().is_some_and(|name| components.contains(name))
+        };
+        let any = Id::new("v1", "Pod", None, "");
+        let mut delays = self.pacing.retry.delays();
+        loop {
+            let pods = self.persist("list the pods", deadline, || self.cluster.list(&any, COMPONENT_LABEL)).await?;
+            let left: Vec<String> = pods.iter().filter(|pod| is_theirs(pod)).map(|pod| pod.id().to_string()).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(anyhow!("{}", left.join("\n")))
+                    .context("some pods do not end")
+                    .hint("`kubectl describe` them for the reason, then run `platctl uninstall` again");
+            }
+            tokio::time::sleep(delays.next().unwrap_or(self.pacing.retry.cap).min(Duration::from_secs(2))).await;
+        }
     }
 
     /// Deletes side by side and waits until all are gone.
