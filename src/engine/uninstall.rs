@@ -414,6 +414,7 @@ fn blocker(live: &Object) -> String {
     match (finalizers.is_empty(), words) {
         (_, Some(words)) => format!("{id}: {words}"),
         (false, None) => format!("{id}: its finalizer `{}` is not cleared", finalizers.join("`, `")),
+        (true, None) if live.kind() == "Pod" => format!("{id}: its containers have not ended"),
         (true, None) if live.kind() == "Namespace" => format!("{id}: what is in it goes first"),
         (true, None) => format!("{id}: it has no finalizer and is still there"),
     }
