@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Desired, connect, engine, holder};
+use super::{Desired, confirmed, connect, engine, holder};
 use crate::cli::{Global, Install};
 use crate::cluster::reach::Reached;
 use crate::cluster::{Class, Cluster};
@@ -130,8 +130,8 @@ pub(super) async fn proceed(
         return dry_run(engine, plan, recorded.as_ref()).await;
     }
     let mut record = record(recorded, plan, &facts)?;
-    if !how.yes && !engine.cancellable(ui.confirm(&question(cluster, plan, how))).await? {
-        return Err(anyhow!("not confirmed, nothing was written")).exit(code::FAILED);
+    if !how.yes {
+        confirmed(engine, ui, &question(cluster, plan, how), "nothing was written").await?;
     }
     let converged = is_converged(cluster, plan, &record).await?;
     let totals = if converged && how.no_handoff {

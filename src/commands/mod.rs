@@ -194,6 +194,16 @@ fn engine(cluster: Cluster, events: Events, stuck: &str) -> Engine {
     Engine { cluster, events, pacing, cancel }
 }
 
+/// Asks before anything is changed. Ctrl-C at the question is a no: nothing has begun that could go on.
+async fn confirmed(engine: &Engine, ui: &Ui, question: &str, otherwise: &str) -> Result<()> {
+    match engine.cancellable(ui.confirm(question)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(anyhow!("not confirmed, {otherwise}")).exit(code::FAILED),
+        Err(_) if engine.cancel.is_cancelled() => Err(anyhow!("interrupted; {otherwise}")).exit(code::INTERRUPTED),
+        Err(error) => Err(error),
+    }
+}
+
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {

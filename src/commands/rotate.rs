@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::{connect, engine, holder, installed};
+use super::{confirmed, connect, engine, holder, installed};
 use crate::cli::{Global, Rotate};
 use crate::engine::rotation;
 use crate::event::Events;
@@ -28,8 +28,8 @@ pub(super) async fn run(global: &Global, flags: &Rotate, ui: &Ui) -> Result<u8> 
     );
     let (events, _) = Events::channel();
     let engine = engine(cluster, events, "60s");
-    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
-        return Err(anyhow!("not confirmed, nothing was changed")).exit(code::FAILED);
+    if !flags.yes {
+        confirmed(&engine, ui, &question, "nothing was changed").await?;
     }
     // Not to be stopped half way: it takes seconds, and ends by itself.
     let password = engine.locked(&holder("credentials rotate"), engine.rotate(&plan, &record, login)).await?;
@@ -55,8 +55,8 @@ async fn certificate(global: &Global, flags: &Rotate, ui: &Ui) -> Result<u8> {
     );
     let (events, _) = Events::channel();
     let engine = engine(cluster, events, "60s");
-    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
-        return Err(anyhow!("not confirmed, nothing was changed")).exit(code::FAILED);
+    if !flags.yes {
+        confirmed(&engine, ui, &question, "nothing was changed").await?;
     }
     let renewed = engine.locked(&holder("credentials rotate"), engine.renew_certificate(&plan)).await?;
     let Certificate { secret, serial, ends, .. } = &renewed.certificate;

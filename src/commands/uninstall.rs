@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::install::finished;
-use super::{connect, engine, holder, inventory};
+use super::{confirmed, connect, engine, holder, inventory};
 use crate::cli::{Global, Uninstall};
 use crate::embedded;
 use crate::engine::Engine;
@@ -45,8 +45,8 @@ async fn uninstall(engine: &Engine, flags: &Uninstall, ui: &Ui) -> Result<u8> {
         return Ok(0);
     }
     let question = format!("Remove this from context {} ({})?", engine.cluster.context, engine.cluster.server);
-    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
-        return Err(anyhow!("not confirmed, nothing was removed")).exit(code::FAILED);
+    if !flags.yes {
+        confirmed(engine, ui, &question, "nothing was removed").await?;
     }
     let mut record = recorded.unwrap_or_else(|| Inventory::new(Value::Null));
     let work = engine.uninstall(&removal, &catalog, &mut record);

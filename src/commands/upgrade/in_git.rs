@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use super::compare::{compared, mergeable};
 use super::{Desired, OWN_VERSION, done, in_clone, line};
 use crate::cli::Upgrade;
+use crate::commands::confirmed;
 use crate::engine::handoff::is_recorded;
 use crate::engine::inventory::Inventory;
 use crate::engine::upgrade::Commit;
@@ -51,8 +52,8 @@ pub(super) async fn upgrade(
     let cluster = &engine.cluster;
     let question =
         format!("Upgrade context {} ({}) to platctl {OWN_VERSION}: {what}?", cluster.context, cluster.server);
-    if !flags.yes && !engine.cancellable(ui.confirm(&question)).await? {
-        return Err(anyhow!("not confirmed, nothing was written")).exit(code::FAILED);
+    if !flags.yes {
+        confirmed(engine, ui, &question, "nothing was written").await?;
     }
     let totals = totals(&compared(plan, &record), desired);
     let steps = carry_out(engine, desired, work, flags, &mut record);

@@ -155,9 +155,12 @@ async fn answer(interview: &mut Interview, global: &Global, flags: &Init, catalo
             Step::Look(context) => {
                 ui.say(&format!("\nlooking at {context}"));
                 let seen = match look(global, &context, catalog).await {
-                    Ok(seen) => {
+                    Ok((seen, is_installed)) => {
                         let heading = ui.strong(&format!("Seen in {context}"));
                         ui.say(&format!("{heading}\n{}", screens::seen(&seen, ui.width())));
+                        if is_installed {
+                            say_prose(screens::INSTALLED, 0, ui);
+                        }
                         Some(seen)
                     }
                     Err(error) => {
@@ -173,13 +176,17 @@ async fn answer(interview: &mut Interview, global: &Global, flags: &Init, catalo
     }
 }
 
-async fn look(global: &Global, context: &str, catalog: &Catalog) -> Result<Surroundings> {
+/// What is there, and whether platctl has installed the platform already.
+async fn look(global: &Global, context: &str, catalog: &Catalog) -> Result<(Surroundings, bool)> {
     let global = Global { context: Some(context.to_owned()), ..global.clone() };
     let own: BTreeSet<String> = catalog.entries().map(|entry| entry.component.namespace.clone()).collect();
     let looking = async {
         let (cluster, reached) = connect(&global).await?;
         let seen = cluster.surroundings(&reached.version, &own).await;
-        seen.map_err(|problem| anyhow!(problem)).context("look at the cluster")
+        let seen = seen.map_err(|problem| anyhow!(problem)).context("look at the cluster")?;
+        // Whoever may not read the record is asked as for a first time.
+        let record = cluster.load_inventory().await;
+        Ok((seen, record.is_ok_and(|record| record.is_some())))
     };
     tokio::time::timeout(LOOKING, looking).await.unwrap_or_else(|_| {
         Err(anyhow!("no answer in {} s", LOOKING.as_secs()).context(format!("look at context `{context}`")))

@@ -12,6 +12,9 @@ use crate::ui::paragraph::paragraph;
 pub(super) const WELCOME: &str = "platctl asks what it has to know, writes a profile file, and offers to install. Enter takes the proposal \
      in brackets, `?` explains, `<` goes back, Ctrl-C leaves; nothing is written before the end.";
 
+pub(super) const INSTALLED: &str = "\nplatctl has installed the platform here already: `platctl status` shows it, `platctl diff` and `platctl \
+     upgrade` change it. What follows writes a profile file, for those or for another cluster.";
+
 /// What was seen of a cluster.
 pub(super) fn seen(seen: &Surroundings, width: usize) -> String {
     let host = if seen.host.name.is_empty() { String::new() } else { format!(" on {}", seen.host.name) };
