@@ -352,6 +352,8 @@ pub(super) fn older(version: &str) -> String {
 fn finish(engine: &Engine, plan: &Plan, totals: Totals, how: &How) {
     let mut next = super::status::routes(plan.components().map(|planned| &planned.component), &plan.profile.domain);
     let mut say = |label: &str, value: &str| next.push(Line { label: label.to_owned(), value: value.to_owned() });
+    // The names need not lead to the gateway: those below `.localhost` lead here.
+    say("on this machine", "platctl open grafana");
     say("logins", "platctl credentials --show");
     if plan.profile.tls.mode == TlsMode::Generated {
         say("trust its CA", "platctl trust");
