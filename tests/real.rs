@@ -78,6 +78,7 @@ const CHECKS: &[Check] = &[
     ("handed_over::no_pod_was_restarted", handed_over::no_pod_was_restarted),
     ("handed_over::argo_cd_owns_what_platctl_applied", handed_over::argo_cd_owns_what_platctl_applied),
     ("people::the_gateway_speaks_tls_alone", people::the_gateway_speaks_tls_alone),
+    ("people::the_gateway_shows_a_new_certificate", people::the_gateway_shows_a_new_certificate),
     ("people::administrators_reach_argo_cd_and_grafana", people::administrators_reach_argo_cd_and_grafana),
     ("people::users_log_in_and_outlive_keycloak", people::users_log_in_and_outlive_keycloak),
     ("mesh::plaintext_is_refused_and_identities_are_served", mesh::plaintext_is_refused_and_identities_are_served),

@@ -1,14 +1,16 @@
 //! Who owns the fields of an object. At the handoff platctl's entry becomes Argo CD's, so that a field deleted in Git is deleted in the
 //! cluster: a field is removed only by the manager that alone owns it. The object itself does not change.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::Engine;
 use crate::cluster::{Class, FIELD_MANAGER, Problem};
-use crate::object::{Id, Object};
+use crate::object::{COMPONENT_LABEL, Id, Object};
 
 /// The field manager of Argo CD's server-side applies.
 pub const ARGO_MANAGER: &str = "argocd-controller";
@@ -63,9 +65,47 @@ fn handed_over(live: &Object) -> Option<Vec<Value>> {
     Some(renamed.collect())
 }
 
+/// The patch that takes the labels and annotations which platctl, or Argo CD in its place, set, and which nobody else did.
+pub(super) fn without_marks(live: &Object) -> Value {
+    let (ours, others): (Vec<&Value>, Vec<&Value>) = live.items("/metadata/managedFields").iter().partition(|entry| {
+        entry["operation"] == "Apply" && (entry["manager"] == FIELD_MANAGER || entry["manager"] == ARGO_MANAGER)
+    });
+    let keys = |entries: &[&Value], of: &str| -> BTreeSet<String> {
+        let fields = entries.iter().filter_map(|entry| entry["fieldsV1"]["f:metadata"][of].as_object());
+        fields.flat_map(Map::keys).filter_map(|key| key.strip_prefix("f:")).map(str::to_owned).collect()
+    };
+    let gone = |of: &str| -> Map<String, Value> {
+        keys(&ours, of).difference(&keys(&others, of)).map(|key| (key.clone(), Value::Null)).collect()
+    };
+    let (mut labels, annotations) = (gone("f:labels"), gone("f:annotations"));
+    // Whoever else set it: without it the object is nobody's.
+    labels.insert(COMPONENT_LABEL.to_owned(), Value::Null);
+    json!({"metadata": {"labels": labels, "annotations": annotations}})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_set_stays() {
+        let fields = |kind: &str, keys: &[&str]| {
+            let keys: Map<String, Value> = keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
+            json!({"f:metadata": {kind: keys}})
+        };
+        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "fieldsV1": fields});
+        let live =
+            Object::new(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x", "managedFields": [
+                entry("argocd-controller", "Apply", fields("f:labels", &["istio-injection", "team", COMPONENT_LABEL])),
+                entry("platctl", "Apply", fields("f:annotations", &["argocd.argoproj.io/tracking-id"])),
+                entry("kubectl-label", "Update", fields("f:labels", &["team", "kept"])),
+            ]}}));
+        let released = json!({"metadata": {
+            "labels": {"istio-injection": null, COMPONENT_LABEL: null},
+            "annotations": {"argocd.argoproj.io/tracking-id": null},
+        }});
+        assert_eq!(without_marks(&live.unwrap()), released);
+    }
 
     fn object(managers: &[(&str, &str)]) -> Object {
         let managers: Vec<Value> =

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::inventory::{Inventory, NAMESPACE, Phase};
+use super::ownership::without_marks;
 use super::removal::{Removal, all_data};
 use super::{Engine, Totals};
 use crate::cluster::{Class, Propagation};
@@ -327,7 +328,7 @@ impl Engine {
             .extend(removal.kept_secrets.iter().map(|secret| (secret.id(), "opens the data that is kept".to_owned())));
     }
 
-    /// Namespaces that hold nothing of others. One that was there before platctl only loses its labels.
+    /// Namespaces that hold nothing of others. One that was there before platctl only loses what platctl wrote on it.
     async fn empty_namespaces(&self, removal: &Removal, inventory: &Inventory, left: &mut Leftovers) -> Result<usize> {
         let deadline = self.patience();
         let mut empty = Vec::new();
@@ -342,7 +343,7 @@ impl Engine {
             let foreign: Vec<&Object> =
                 contents.iter().filter(|object| !is_going(object, &removal.claims, removal.delete_data)).collect();
             if inventory.adopted.contains(&id.name) {
-                let patch = json!({"metadata": {"labels": {COMPONENT_LABEL: null}}});
+                let patch = without_marks(namespace);
                 self.persist(&format!("release {id}"), deadline, || self.cluster.merge_patch(&id, &patch)).await?;
                 left.kept.push((id, "was there before platctl".to_owned()));
             } else if let Some(first) = foreign.first() {

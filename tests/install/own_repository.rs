@@ -18,6 +18,13 @@ fn production_follows_a_repository_of_ones_own() {
     let choice = ["--profile", "prod", "--repo-url", &repository.url, "--set", "secrets=generated"];
     let choice = with(&choice, &["--set", "tls.mode=generated"]);
 
+    lab.kubectl(&["create", "namespace", "observability"]);
+    let of_others = |lab: &Lab| {
+        let mut metadata = lab.get("/api/v1/namespaces/observability").unwrap()["metadata"].take();
+        ["uid", "labels", "annotations"].map(|key| metadata[key].take())
+    };
+    let before = of_others(&lab);
+
     // An empty repository is noticed before anything is handed over to nothing.
     let install = with(&["install", "--yes"], &choice);
     lab.run(&with(&install, &["--set", "timeouts.handoff=20s"])).expect(1).expect_words(&[
@@ -59,6 +66,7 @@ fn production_follows_a_repository_of_ones_own() {
     into_a_clone(&lab, &repository, &tree);
 
     lab.run(&["uninstall", "--yes", "--delete-data"]).expect(0);
+    assert_eq!(of_others(&lab), before, "a namespace that was there before is as it was");
 }
 
 /// platctl writes an upgrade into a clone and waits for its owner's push.

@@ -126,6 +126,26 @@ pub(crate) fn the_gateway_speaks_tls_alone(platform: &Platform) {
     assert!(refused.contains("certificate"), "{refused}");
 }
 
+/// MESH-2: a new certificate is in force at once, of the authority that people trust already.
+pub(crate) fn the_gateway_shows_a_new_certificate(platform: &Platform) {
+    let browser = Browser::open(platform);
+    let shown = || {
+        let ask = format!(
+            "openssl s_client -connect {}:443 -servername {} </dev/null 2>/dev/null | openssl x509 -noout -serial",
+            browser.gateway,
+            AUTH.trim_start_matches("https://")
+        );
+        let output = Command::new("sh").args(["-c", &ask]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().trim_start_matches("serial=").to_owned()
+    };
+    let before = shown();
+    let rotated = platform.lab.run(&["credentials", "rotate", "istio-gateway", "--yes"]).expect(0).document();
+    assert_eq!(rotated["newAuthority"], false, "{rotated:#}");
+    let after = shown();
+    assert!(after != before && rotated["serial"] == after.as_str(), "before {before}, now {after}: {rotated:#}");
+    browser.call("GET", &format!("{AUTH}/realms/platform"), &[], "").expect(200);
+}
+
 /// Asks the primary's database as its superuser, on its own socket.
 fn query(platform: &Platform, sql: &str) -> String {
     let primary = pods(platform, "iam-system", "cnpg.io/cluster=postgres,cnpg.io/instanceRole=primary");
