@@ -1,4 +1,5 @@
-//! What the documents name exists: the targets of their links, headings too, and the files that stand in back-ticks.
+//! What the documents name exists: the targets of their links, headings too, and the files that stand in back-ticks. The drawing of the modules is the
+//! same in all of them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -45,6 +46,25 @@ fn missing(document: &Path, target: &str) -> Option<String> {
 
 fn assert_none(found: &[String]) {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// The drawing of the modules is the same wherever it stands; which arrows it may have, `tests/layers.rs` says.
+#[test]
+fn the_drawing_is_everywhere_the_same() {
+    let drawing = |file: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let lines = text.lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' '));
+        lines
+            .skip_while(|line| !line.starts_with("main → lib"))
+            .take_while(|line| !line.starts_with("```"))
+            .map(|line| line.trim().to_owned())
+            .collect()
+    };
+    let of_code = drawing("src/lib.rs");
+    assert!(of_code.len() > 5, "{of_code:#?}");
+    for file in ["README.md", "docs/architecture.md"] {
+        assert_eq!(drawing(file), of_code, "{file}");
+    }
 }
 
 #[test]
