@@ -7,7 +7,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::{Class, Cluster, Problem, REQUEST_TIMEOUT, class_of, reading, silence};
+use super::problem::class_of;
+use super::{Class, Cluster, Problem, REQUEST_TIMEOUT, reading, silence};
 
 /// What the first answer tells.
 #[derive(Clone, Debug, Default)]
