@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod facts;
 pub mod forward;
 pub mod gitea;
+mod kubeconfig;
 pub mod lease;
 mod problem;
 pub mod reach;
@@ -19,18 +20,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::Request;
+use kube::Client;
 use kube::api::{Api, DynamicObject};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
-use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use crate::failure::{Advise, code};
 use crate::object::{Id, Object};
-use crate::plan::document::nearest;
+use kubeconfig::load;
+pub use kubeconfig::{Contexts, contexts};
 use problem::innermost;
 pub use problem::{Class, Problem};
 use resources::Resources;
@@ -334,48 +335,6 @@ fn seen(event: Result<watcher::Event<DynamicObject>, watcher::Error>, api_versio
         Ok(watcher::Event::Delete(found)) => object(found).map(Seen::Gone),
         Err(error) => Some(Seen::Trouble(Problem { class: Class::Transient, message: innermost(&error) })),
     }
-}
-
-/// The contexts of a kubeconfig, in its order.
-pub struct Contexts {
-    pub names: Vec<String>,
-    pub current: Option<String>,
-}
-
-/// Reads the kubeconfig for its contexts alone.
-pub fn contexts(kubeconfig: Option<&Path>) -> Result<Contexts> {
-    let file = match kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig `{}`", path.display()))?,
-        None => Kubeconfig::read().context("read the kubeconfig")?,
-    };
-    let names: Vec<String> = file.contexts.into_iter().map(|context| context.name).collect();
-    let current = file.current_context.filter(|name| names.contains(name));
-    Ok(Contexts { names, current })
-}
-
-async fn load(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Config, String)> {
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let file = match kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig `{}`", path.display()))?,
-        None => match Kubeconfig::read() {
-            Ok(file) => file,
-            Err(error) if context.is_none() => {
-                // In a pod there is no file, but a ServiceAccount.
-                let config = Config::incluster().map_err(|_| error).context("read the kubeconfig")?;
-                return Ok((config, "in-cluster".to_owned()));
-            }
-            Err(error) => return Err(error).context("read the kubeconfig"),
-        },
-    };
-    let name = context.map(str::to_owned).or_else(|| file.current_context.clone()).unwrap_or_default();
-    let names: Vec<&str> = file.contexts.iter().map(|context| context.name.as_str()).collect();
-    if !names.contains(&name.as_str()) {
-        let what = if name.is_empty() { "current context".to_owned() } else { format!("context `{name}`") };
-        bail!("the kubeconfig has no {what}: {}", nearest(&name, names.iter().copied()));
-    }
-    let config =
-        Config::from_custom_kubeconfig(file, &options).await.with_context(|| format!("use context `{name}`"))?;
-    Ok((config, name))
 }
 
 /// Percent-encodes what a query may not hold.
