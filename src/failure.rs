@@ -75,7 +75,8 @@ impl Failure {
 /// Advice can sit inside advice (a hint below an exit code); anyhow's chain shows only the outer one's source.
 fn collect_advice(error: &anyhow::Error, hint: &mut Option<String>, code: &mut Option<u8>) {
     if let Some(inner) = error.downcast_ref::<Advice>() {
-        *hint = hint.take().or_else(|| inner.hint.clone());
+        // Who stood nearest to the cause knows best what to do about it.
+        *hint = inner.hint.clone().or(hint.take());
         *code = code.or(inner.code);
         collect_advice(&inner.source, hint, code);
     }
@@ -144,5 +145,11 @@ mod tests {
         assert_eq!(failure.why, ["get version", "connection refused"]);
         assert_eq!(failure.hint.as_deref(), Some("check the address"));
         assert_eq!(failure.code, code::REFUSED);
+    }
+
+    #[test]
+    fn the_hint_that_is_nearest_to_the_cause_is_shown() {
+        let error = Err::<(), _>(anyhow::anyhow!("no space")).hint("make room").context("wave 4").hint("run it again");
+        assert_eq!(Failure::of(&error.unwrap_err()).hint.as_deref(), Some("make room"));
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use platctl::object::{Id, Object};
+use platctl::readiness::remedy::remedy;
 use platctl::readiness::{Verdict, is_awaited, judge};
 use serde_json::Value;
 
@@ -151,4 +152,45 @@ fn what_is_not_there_is_waited_for() {
     );
     let class = Id::new("storage.k8s.io/v1", "StorageClass", None, "fast");
     assert_eq!(judge(&class, None), Verdict::Waiting("StorageClass fast is not there yet".to_owned()));
+}
+
+/// Lines as they were seen of kubelets, schedulers, admission, registries and programs; nothing is said where nothing is known.
+#[test]
+fn remedies_fit_the_words() {
+    let lines = [
+        "container `discovery`: ImagePullBackOff: Back-off pulling image \"r.example/pilot:1\": failed to resolve reference: r.example/pilot:1: not found",
+        "container `grafana`: ErrImagePull: failed to pull and unpack image: failed to do request: Head \"https://docker.io/v2\": dial tcp 192.0.2.1:443: i/o timeout",
+        "event on Pod a/b: Failed: Failed to pull image \"docker.io/grafana/loki:3\": 429 Too Many Requests - toomanyrequests: You have reached your pull rate limit",
+        "container `istio-init`: ErrImagePull: failed to pull and unpack image \"m.example/proxyv2:1\": failed to authorize: unexpected status: 401 Unauthorized",
+        "container `x`: ErrImagePull: failed to pull image: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        "container `x`: ImagePullBackOff: Back-off pulling image \"r.example/x:1\"",
+        "log of manager: Get \"https://10.96.0.1:443/api\": dial tcp 10.96.0.1:443: i/o timeout",
+        "log of loki: level=error msg=\"write /loki/wal: no space left on device\"",
+        "container `keycloak`: CrashLoopBackOff: last time it ended with 137 (OOMKilled)",
+        "log of keycloak: FATAL: password authentication failed for user \"keycloak\"",
+        "no node takes it: 0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available",
+        "no node takes it: 0/1 nodes are available: 1 node(s) were unschedulable.",
+        "no node takes it: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+        "no node takes it: 0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
+        "0 of 1 replicas are made: pods \"loki-0\" is forbidden: violates PodSecurity \"restricted:latest\"",
+        "0 of 1 replicas are made: Internal error occurred: failed calling webhook \"namespace.sidecar-injector.istio.io\"",
+        "0 of 1 replicas are made: pods \"x\" is forbidden: exceeded quota: team",
+        "event on Pod a/b: FailedMount: MountVolume.SetUp failed for volume \"tls\": secret \"platform-tls\" not found",
+        "event on Pod a/b: FailedCreatePodSandBox: plugin type=\"calico\" failed (add): connection is unauthorized",
+        "log of x: exec /bin/x: exec format error",
+        "Service istio-ingress/istio-gateway: the load balancer has no address yet",
+        "log of postgres: mkdir: cannot create directory '/var/lib/postgresql/data/pgdata': Permission denied",
+        "container `x` runs and is not ready yet",
+        "log of x: panic: something that nobody has seen",
+    ];
+    let said = |line: &&str| {
+        let remedy = remedy([*line]).map_or_else(|| "nothing is known".to_owned(), |remedy| remedy.in_words());
+        format!("{line}\n    {remedy}")
+    };
+    insta::with_settings!({snapshot_path => "readiness", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("remedies", lines.iter().map(said).collect::<Vec<_>>().join("\n"));
+    });
+    // What a program says of itself tells more than the state that it is in.
+    let both = ["container `loki`: CrashLoopBackOff: back-off", "log of loki: no space left on device"];
+    assert_eq!(remedy(both), remedy([both[1]]));
 }

@@ -46,6 +46,8 @@ use crate::plan::profile::{Base, Layers, Profile, duration};
 use crate::plan::{self, Plan};
 use crate::ui::Ui;
 
+const PATH_OF_PROFILE: &str = "give the path of a file; `platctl profile list` shows the profiles that need none";
+
 /// Runs the command; gives its exit code.
 pub async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8> {
     let global = &cli.global;
@@ -121,7 +123,7 @@ fn load_profile(choice: &Choice, catalog: &Catalog) -> Result<Profile> {
     }
     set.extend(mirrors(&choice.registry_mirror)?);
     let is_file = choice.profile.contains(['/', '.']);
-    let text = if is_file { read(&PathBuf::from(&choice.profile))? } else { String::new() };
+    let text = if is_file { read(&PathBuf::from(&choice.profile), PATH_OF_PROFILE)? } else { String::new() };
     let base = if is_file { Base::File { name: &choice.profile, text: &text } } else { Base::Name(&choice.profile) };
     load_layers(base, &choice.values, &set, catalog)
 }
@@ -130,7 +132,7 @@ fn load_layers(base: Base, files: &[PathBuf], set: &[String], catalog: &Catalog)
     let built_in = embedded::profiles();
     let mut values = Vec::new();
     for path in files {
-        values.push((path.display().to_string(), read(path)?));
+        values.push((path.display().to_string(), read(path, PATH_OF_PROFILE)?));
     }
     Profile::load(&Layers { built_in: &built_in, base, values: &values, set }, catalog)
 }
@@ -148,11 +150,9 @@ fn mirrors(flags: &[String]) -> Result<Vec<String>> {
     Ok(all.chain(each).collect())
 }
 
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path)
-        .with_context(|| format!("read `{}`", path.display()))
-        .hint("give the path of a file; `platctl profile list` shows the profiles that need none")
-        .exit(code::USAGE)
+fn read(path: &Path, hint: &str) -> Result<String> {
+    let text = std::fs::read_to_string(path);
+    text.with_context(|| format!("read `{}`", path.display())).hint(hint).exit(code::USAGE)
 }
 
 /// Reaches the cluster: a first request proves address, certificate and credentials.

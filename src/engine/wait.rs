@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::failure::{advised, chain};
 use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::PlannedComponent;
+use crate::readiness::remedy::remedy;
 use crate::readiness::{Verdict, is_awaited, judge};
 
 type Watches = SelectAll<Pin<Box<dyn Stream<Item = (usize, Seen)> + Send>>>;
@@ -144,10 +145,12 @@ impl Engine {
             tokio::time::timeout(Duration::from_secs(20), self.cluster.diagnose(culprit)).await.unwrap_or_default();
         let what = if timed_out { "is not ready in time" } else { "does not become ready" };
         // The reason is the outermost of the causes, the last line of the log the innermost.
-        let causes = std::iter::once(reason.to_owned()).chain(diagnosis.lines());
-        let error = chain(&format!("{culprit} {what}"), causes);
+        let causes: Vec<String> = std::iter::once(reason.to_owned()).chain(diagnosis.lines()).collect();
+        let first = remedy(causes.iter().map(String::as_str))
+            .map_or_else(|| "mend the cause".to_owned(), |remedy| remedy.in_words());
+        let error = chain(&format!("{culprit} {what}"), causes.into_iter());
         let hint = format!(
-            "mend the cause, then run the same command again: it goes on where it stopped; `platctl status` shows component `{component}`"
+            "{first}; then run the same command again: it goes on where it stopped; `platctl status` shows component `{component}`"
         );
         advised(error, hint)
     }

@@ -4,6 +4,7 @@
 mod builtin;
 mod platform;
 mod pod;
+pub mod remedy;
 
 use crate::object::{Id, Object};
 

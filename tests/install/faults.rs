@@ -65,6 +65,7 @@ fn pods_that_cannot_start_end_the_run_in_their_own_words() {
         "failed to pull and unpack image",
         "event on Pod observability/grafana-",
         "ImagePullBackOff",
+        "likely the registry does not have this image",
         "run the same command again",
     ]);
     assert_eq!(lab.run(&["status"]).expect(1).document()["phase"], "installing");
@@ -79,6 +80,7 @@ fn pods_that_cannot_start_end_the_run_in_their_own_words() {
         "CrashLoopBackOff",
         "event on Pod observability/loki-0: BackOff",
         "log of loki: level=error msg=\"no space left on device\"",
+        "likely the volume or the node's disk is full",
         "run the same command again",
     ]);
 
@@ -96,6 +98,7 @@ fn a_missing_address_times_out_and_a_second_run_is_kept_out() {
     failed.expect_words(&[
         "component `istio-gateway` in wave 2 (gateway)",
         "Service istio-ingress/istio-gateway is not ready in time",
+        "--set istio-gateway.service.type=NodePort",
         "run the same command again",
     ]);
 

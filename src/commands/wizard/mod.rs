@@ -109,7 +109,7 @@ async fn unless_interrupted<T>(state: &str, work: impl Future<Output = Result<T>
 fn begin(global: &Global, flags: &Init, catalog: &Catalog, ui: &Ui) -> Result<Interview> {
     let mut script = Script::default();
     if let Some(path) = &flags.answers {
-        let text = read(path).hint("`--answers FILE` takes a YAML file with one `question: answer` a line")?;
+        let text = read(path, "`--answers FILE` takes a YAML file with one `question: answer` a line")?;
         script.read(&path.display().to_string(), &text).exit(code::USAGE)?;
     }
     for assignment in &flags.answer {

@@ -1,12 +1,14 @@
 //! `platctl status`: what is installed, whether it is ready and why not, what Argo CD says, where to log in.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
-use super::install::{live, older};
+use super::install::live;
 use super::{Desired, connect, engine, inventory};
 use crate::cli::{Global, Status};
 use crate::cluster::{Class, Cluster};
@@ -18,13 +20,14 @@ use crate::event::{Events, Line};
 use crate::failure::code;
 use crate::object::{COMPONENT_LABEL, Id, Object};
 use crate::plan::applicationset;
-use crate::plan::catalog::{Component, WAVES};
+use crate::plan::catalog::Component;
 use crate::plan::preflight::{Finding, check_certificates, check_standing};
 use crate::plan::upgrade::is_newer;
 use crate::plan::{PlannedComponent, digest};
+use crate::readiness::remedy::remedy;
 use crate::readiness::{Verdict, judge};
 use crate::ui::Ui;
-use crate::ui::table::table;
+use words::in_words;
 
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -62,6 +65,9 @@ struct Row {
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
+    /// What is likely behind them, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
     /// Objects that do not say what the chart says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drift: Vec<String>,
@@ -127,6 +133,7 @@ pub(super) async fn report(cluster: &Cluster, record: &Inventory) -> Result<Repo
         let mut behind = most_telling(&pods(cluster).await?);
         for row in components.iter_mut().filter(|row| !row.ready) {
             row.reasons.extend(behind.remove(&row.name));
+            row.hint = remedy(row.reasons.iter().map(String::as_str)).map(|remedy| remedy.in_words());
         }
     }
     let domain = &desired.plan.profile.domain;
@@ -200,6 +207,7 @@ fn added(object: &Object) -> Row {
         version: "-".to_owned(),
         ready: is_done,
         reasons: if is_done { Vec::new() } else { vec![format!("Argo CD: {}", application.in_words())] },
+        hint: None,
         drift: Vec::new(),
         sync: Some(application.sync),
         health: Some(application.health),
@@ -243,6 +251,7 @@ fn row(
         version: record.components.get(&component.name).unwrap_or(&component.version).clone(),
         ready: reasons.is_empty(),
         reasons,
+        hint: None,
         drift,
         sync: application.as_ref().map(|application| application.sync.clone()),
         health: application.map(|application| application.health),
@@ -255,64 +264,6 @@ pub(super) fn routes<'a>(components: impl Iterator<Item = &'a Component>, domain
         .flat_map(|component| &component.routes)
         .map(|route| Line { label: route.name.clone(), value: format!("https://{}.{domain}", route.host) })
         .collect()
-}
-
-fn in_words(report: &Report) -> String {
-    let phase = match report.phase {
-        Phase::Installing => "installation not finished: `platctl install` goes on",
-        Phase::Installed => "installed, not handed over to Argo CD",
-        Phase::HandedOver => "owned by Argo CD",
-        Phase::Uninstalling => "uninstallation not finished: `platctl uninstall` goes on",
-    };
-    let mut text = format!("context {}, profile {}, {phase}\n", report.context, report.profile);
-    if let (Some(repository), Some(revision)) = (&report.repository, &report.revision) {
-        text += &format!("{repository} at {revision}\n");
-    }
-    if report.newer.is_some() {
-        text += &format!("{}\n", older(&report.version));
-    }
-    text.push('\n');
-    let rows: Vec<Vec<String>> = report
-        .components
-        .iter()
-        .map(|row| {
-            vec![
-                match WAVES.get(usize::from(row.wave).wrapping_sub(1)) {
-                    Some(name) => format!("{} {name}", row.wave),
-                    None => "added".to_owned(),
-                },
-                row.name.clone(),
-                row.version.clone(),
-                if row.ready { "yes" } else { "no" }.to_owned(),
-                row.sync.clone().unwrap_or_else(|| "-".to_owned()),
-                row.health.clone().unwrap_or_else(|| "-".to_owned()),
-            ]
-        })
-        .collect();
-    text += &table(&["WAVE", "COMPONENT", "VERSION", "READY", "SYNC", "HEALTH"], &rows);
-    let notes: Vec<String> = report.components.iter().flat_map(notes).collect();
-    if !notes.is_empty() {
-        text += &format!("\n{}\n", notes.join("\n"));
-    }
-    for Finding { check, title, hint, .. } in &report.findings {
-        text += &format!("\ncluster: {title} ({check})\n  hint: {hint}\n");
-    }
-    if !report.endpoints.is_empty() {
-        text.push('\n');
-        for endpoint in &report.endpoints {
-            text += &format!("{}: {}\n", endpoint.name, endpoint.url);
-        }
-    }
-    text
-}
-
-/// Why a component is not ready, and what others changed. Below the table: reasons are as long as they need to be.
-fn notes(row: &Row) -> Vec<String> {
-    let mut lines: Vec<String> = row.reasons.iter().map(|reason| format!("{}: {reason}", row.name)).collect();
-    if !row.drift.is_empty() {
-        lines.push(format!("{}: changed by others: {}", row.name, row.drift.join(", ")));
-    }
-    lines
 }
 
 #[cfg(test)]
