@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::lab::eventually;
 use crate::platform::Platform;
 use crate::probes::{Probe, Probes, STRANGERS};
-use crate::traces::{Side, address, dropped, name, pods, sidecar_refused};
+use crate::traces::{Side, address, dropped, drops, name, pods, sidecar_refused};
 
 /// That of the Git server is there with the profile `dev` alone.
 const NAMESPACES: [&str; 8] = [
@@ -103,9 +103,9 @@ pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
     let check = |probe: &Probe, side: Side, are_all_closed: bool| {
         let whose = format!("{}/{}", probe.namespace, probe.name);
         assert_eq!(wrong(&probes, probe, &doors, are_all_closed), Vec::<String>::new(), "seen from {whose}");
-        let from = probes.address(probe);
+        let (from, drops) = (probes.address(probe), drops(side));
         for door in doors.iter().filter(|door| are_all_closed || !door.admits(probe)) {
-            let packets = dropped(side, &from, &door.address, door.port);
+            let packets = drops(&from, &door.address, door.port);
             assert!(packets > 0, "{whose} to {} of {}: not dropped by this layer", door.at(), door.pod);
         }
     };

@@ -16,6 +16,11 @@ pub(crate) enum Side {
 
 /// How many packets of this flow a `NetworkPolicy` has dropped, in the last ten minutes.
 pub(crate) fn dropped(side: Side, from: &str, to: &str, port: u16) -> u64 {
+    drops(side)(from, to, port)
+}
+
+/// The same for many flows, by one look at the node.
+pub(crate) fn drops(side: Side) -> impl Fn(&str, &str, u16) -> u64 {
     let set = match side {
         Side::Egress => "egress-drops",
         Side::Ingress => "ingress-drops",
@@ -23,13 +28,15 @@ pub(crate) fn dropped(side: Side, from: &str, to: &str, port: u16) -> u64 {
     let output = Command::new("nft").args(["-j", "list", "set", "inet", "lab-policy", set]).output().unwrap();
     assert!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let parts = listed["nftables"].as_array().unwrap().iter();
-    let flows = parts.filter_map(|part| part["set"]["elem"].as_array()).flatten();
-    let ours = flows.map(|flow| &flow["elem"]).find(|flow| {
-        let value = &flow["val"]["concat"];
-        (&value[0], &value[1], &value[3]) == (&from.into(), &to.into(), &port.into())
-    });
-    ours.map_or(0, |flow| flow["counter"]["packets"].as_u64().unwrap())
+    move |from, to, port| {
+        let parts = listed["nftables"].as_array().unwrap().iter();
+        let flows = parts.filter_map(|part| part["set"]["elem"].as_array()).flatten();
+        let ours = flows.map(|flow| &flow["elem"]).find(|flow| {
+            let value = &flow["val"]["concat"];
+            (&value[0], &value[1], &value[3]) == (&from.into(), &to.into(), &port.into())
+        });
+        ours.map_or(0, |flow| flow["counter"]["packets"].as_u64().unwrap())
+    }
 }
 
 /// Pods of a namespace by a label, as they run.
