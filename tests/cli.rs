@@ -673,7 +673,7 @@ fn steps_that_are_too_far_are_refused() {
 #[test]
 fn an_upgrade_leaves_out_checks_too() {
     let external =
-        ["repository.mode=external", "repository.url=https://git.example.org/p.git", "components.gitea.enabled=false"];
+        ["repository.mode=external", "repository.url=https://git.localhost/p.git", "components.gitea.enabled=false"];
     let record = inventory(&external, |inventory| "0.0.1".clone_into(&mut inventory.version));
     let (before, commit) = (record.replace("\"handed-over\"", "\"installed\""), "0".repeat(40));
     // Before the handoff and after it, on a cluster that is too small.
@@ -703,7 +703,7 @@ fn an_upgrade_leaves_out_checks_too() {
 #[test]
 fn an_upgrade_is_written_into_a_clone() {
     let external =
-        ["repository.mode=external", "repository.url=https://git.example.org/p.git", "components.gitea.enabled=false"];
+        ["repository.mode=external", "repository.url=https://git.localhost/p.git", "components.gitea.enabled=false"];
     let record = inventory(&external, |inventory| "0.0.1".clone_into(&mut inventory.version));
     let cluster = EmptyCluster::start_with(32, Some(record), None);
     let here = Place::with_kubeconfig(&cluster.kubeconfig());
@@ -715,7 +715,7 @@ fn an_upgrade_is_written_into_a_clone() {
       no component changes its version
     cluster: context here, http://127.0.0.1:[PORT], Kubernetes v1.34.1, 1 node
     skipped: the check `repository`
-    error: Argo CD follows https://git.example.org/p.git, which platctl does not write to; nothing was written
+    error: Argo CD follows https://git.localhost/p.git, which platctl does not write to; nothing was written
 
     hint: clone it at branch main, `platctl upgrade --into DIR`, commit and push, then `platctl upgrade --at COMMIT`
     ");
@@ -733,7 +733,7 @@ fn an_upgrade_is_written_into_a_clone() {
     ");
 
     // As an older platctl wrote it, with a file that the newer one no longer has.
-    let export = ["export", "clone", "--repo-url", "https://git.example.org/p.git", "--set", "loki.retention=408h"];
+    let export = ["export", "clone", "--repo-url", "https://git.localhost/p.git", "--set", "loki.retention=408h"];
     assert_eq!(here.run(&export).code, 0);
     let retired = "charts/loki/templates/retired.yaml";
     fs::write(here.path("clone").join(retired), "hello\n").unwrap();
@@ -774,7 +774,7 @@ fn an_upgrade_is_written_into_a_clone() {
     assert!(
         !here.path("clone").join(retired).exists() && here.path("clone/charts/loki/templates/theirs.yaml").exists()
     );
-    assert_eq!(here.run(&["export", "fresh", "--repo-url", "https://git.example.org/p.git"]).code, 0);
+    assert_eq!(here.run(&["export", "fresh", "--repo-url", "https://git.localhost/p.git"]).code, 0);
     for path in files_below(&here.path("fresh")) {
         let read = |folder: &str| fs::read(here.path(folder).join(&path)).unwrap();
         assert!(read("clone") == read("fresh"), "{}", path.display());
@@ -932,13 +932,15 @@ fn explanations() {
     pull-secrets      warns          The Secrets that images are pulled with are there
     certificates      warns          The gateway's certificate and its CA do not end soon
     repository        blocks, warns  The repository that Argo CD is to follow is named rightly and prepared
+    addresses         warns          What the profile names outside of the cluster answers
     clock             warns          The API server's clock and this machine's agree
 
     Not checked:
       - image registries: nodes pull images, by their own network, proxies,
       mirrors and credentials; whether this machine reaches a registry tells
-      nothing of them. `platctl images` lists the images; one that cannot be
-      pulled ends its wave early, with the kubelet's own message
+      nothing of them, so only mirrors that a profile names are tried
+      (`addresses`). `platctl images` lists the images; one that cannot be pulled
+      ends its wave early, with the kubelet's own message
       - access to the Git repository: Argo CD reads it from within the cluster;
       `install` waits for it at the handoff and shows its message
       - free disk space: no API tells it for most storage; a volume that cannot be
@@ -1121,7 +1123,7 @@ fn the_wizard_takes_its_proposals() {
 #[test]
 fn the_wizard_says_the_same_by_file_and_by_flags() {
     let external =
-        "repository: git@git.example.org:team/platform.git\nbranch: '1.0'\ncredentials-secret: git-credentials\n";
+        "repository: git@git.localhost:team/platform.git\nbranch: '1.0'\ncredentials-secret: git-credentials\n";
     let own = "log-retention: 14\ndatabase-size: 8Gi\nstorage-class: fast\nexposure: NodePort\ntls: secret\n";
     for answers in [own.to_owned(), format!("profile: prod\ndomain: example.org\n{external}")] {
         let place = Place::with("all.yaml", &answers);
@@ -1405,7 +1407,7 @@ fn a_support_bundle_of_little() {
 #[test]
 fn export() {
     let place = Place::new();
-    let url = "https://git.example.org/platform.git";
+    let url = "https://git.localhost/platform.git";
     let run = place.run(&["export", "tree", "--profile", "prod", "--repo-url", url]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
     let files = files_below(&place.path("tree"));

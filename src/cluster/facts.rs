@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::reach::Reached;
+use super::reach::{Reached, unreached};
 use super::{CONCURRENCY, Class, Cluster, Problem};
 use crate::object::{Id, OWN_NAMESPACE, Object};
 use crate::plan::Plan;
@@ -31,11 +31,12 @@ const NEEDS: [(&str, &str, &[&str], bool); 5] = [
 impl Cluster {
     pub async fn facts(&self, plan: &Plan, reached: &Reached) -> Result<Facts, Problem> {
         let [node, pod, service] = ["Node", "Pod", "Service"].map(|kind| Id::new("v1", kind, None, ""));
-        let (denied, live, secrets, api_server_ports) = futures::try_join!(
+        let (denied, live, secrets, api_server_ports, unreached) = futures::try_join!(
             self.denied(plan),
             as_allowed(self.live(plan)),
             as_allowed(self.present(plan.supplied_secrets().into_iter().chain(plan.pull_secrets()).collect())),
             as_allowed(self.api_server_ports()),
+            async { Ok(unreached(plan.addresses()).await) },
         )?;
         let (nodes, storage_classes, pods, services, injectors, refusals, certificates) = futures::try_join!(
             as_allowed(self.list(&node, "")),
@@ -56,6 +57,7 @@ impl Cluster {
             definitions: live.iter().filter_map(preflight::stored_versions).collect(),
             secrets,
             api_server_ports,
+            unreached,
             refusals,
             certificates,
             clock_ahead: reached.clock_ahead,

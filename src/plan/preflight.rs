@@ -2,6 +2,7 @@
 //! come at once. Here the vocabulary and the judging; the table is in `catalogue`, the checks are in the files beside it, each with what it
 //! reads off the cluster's objects. Pure.
 
+mod addresses;
 mod balancer;
 mod capacity;
 mod catalogue;
@@ -20,6 +21,7 @@ use crate::object::Id;
 use crate::plan::Plan;
 use crate::plan::certificates::Certificate;
 use crate::plan::document::nearest;
+pub use addresses::{Address, Unreached};
 pub use balancer::{Balancer, balancer};
 pub use capacity::{Requests, count_taken, millis, requested, requests};
 pub use catalogue::{CHECKS, NOT_CHECKED};
@@ -47,6 +49,8 @@ pub struct Facts {
     pub api_server_ports: Vec<u16>,
     /// Whether Services of type `LoadBalancer` get an address. None where Services could not be seen.
     pub balancer: Option<Balancer>,
+    /// What the profile names outside of the cluster and does not answer this machine.
+    pub unreached: Vec<Unreached>,
     /// What connects pods on the nodes. None where no system pod was to be seen.
     pub plugins: Option<Vec<Plugin>>,
     /// Installations, elsewhere in the cluster, of what the platform brings itself.

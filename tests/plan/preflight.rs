@@ -11,7 +11,7 @@ use platctl::plan::certificates::{self, Certificate};
 use platctl::plan::host::Host;
 use platctl::plan::preflight::{
     self, Balancer, CHECKS, Check, Facts, Installation, NOT_CHECKED, Node, Plugin, Refusal, StorageClass,
-    StoredVersions, Taint, check, find,
+    StoredVersions, Taint, Unreached, check, find,
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -185,6 +185,43 @@ fn ports_of_the_api_server() {
     blocks: pods reach the API server at port 8443, which the NetworkPolicies do not admit (api-server-ports)
       hint: add `--set apiServerPorts=[443,8443]`
     ");
+}
+
+#[test]
+fn addresses_outside() {
+    let set = [
+        "imageRegistry=mirror.example.org:5000/platform",
+        "imageRegistries.docker\\.io=hub.example.org",
+        "repository.mode=external",
+        "repository.url=git@git.example.org:team/platform.git",
+    ];
+    let platform = Platform::load("dev", &set.map(str::to_owned));
+    let addresses = platform.plan.addresses();
+    let named = addresses.iter().map(|address| format!("{} {}:{}", address.key, address.host, address.port));
+    insta::assert_snapshot!(named.collect::<Vec<_>>().join("\n"), @"
+    repository.url git.example.org:22
+    imageRegistries.docker.io hub.example.org:443
+    imageRegistry mirror.example.org:5000
+    ");
+    let why = "no answer in 3 s".to_owned();
+    let unreached = vec![Unreached { address: addresses[1].clone(), why }];
+    insta::assert_snapshot!(findings(dev(), |facts| facts.unreached = unreached), @"
+    warns: hub.example.org:443, which `imageRegistries.docker.io` names, does not answer this machine: no answer in 3 s (addresses)
+      hint: is the name right? If only the cluster reaches it, or this machine by a proxy, nothing is wrong
+    ");
+
+    // What is named by nobody, or is where it is asked from, is not tried.
+    let of = |url: &str| {
+        let set = ["repository.mode=external".to_owned(), format!("repository.url={url}")];
+        let found = Platform::load("dev", &set).plan.addresses();
+        found.into_iter().map(|address| (address.host, address.port)).collect::<Vec<_>>()
+    };
+    assert_eq!(dev().plan.addresses(), []);
+    assert_eq!(of("https://user@git.example.org:8443/a.git"), [("git.example.org".to_owned(), 8443)]);
+    assert_eq!(of("ssh://git@[2001:db8::1]/a.git"), [("[2001:db8::1]".to_owned(), 22)]);
+    assert_eq!(of("git://10.86.0.1/a.git"), [("10.86.0.1".to_owned(), 9418)]);
+    assert_eq!(of("http://gitea-http.gitea.svc.cluster.local:3000/a.git"), []);
+    assert_eq!(of("https://git.localhost/a.git"), []);
 }
 
 #[test]

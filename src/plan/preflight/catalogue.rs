@@ -1,9 +1,9 @@
 //! The table of checks, in the order in which people read them, with what `platctl explain` says of each. `docs/checks.md` is made from it.
 
 use super::Severity::{Blocking, Warning};
-use super::{Check, balancer, capacity, cluster, conflicts, network, outside, pods, storage};
+use super::{Check, addresses, balancer, capacity, cluster, conflicts, network, outside, pods, storage};
 
-pub static CHECKS: [Check; 19] = [
+pub static CHECKS: [Check; 20] = [
     Check {
         code: "api-version",
         severities: &[Blocking, Warning],
@@ -222,14 +222,26 @@ pub static CHECKS: [Check; 19] = [
         code: "repository",
         severities: &[Blocking, Warning],
         title: "The repository that Argo CD is to follow is named rightly and prepared",
-        looks_at: "The URL of an external repository: its scheme, host and path, and that no password stands in it. It is not reached from here: \
-                   Argo CD reads it, from within the cluster, by its own network and credentials, and `install` reports what it says.",
+        looks_at: "The URL of an external repository: its scheme, host and path, and that no password stands in it. Whether its host answers, \
+                   `addresses` tries; nothing is read there: Argo CD reads it, from within the cluster, by its own network and credentials, and `install` reports what it says.",
         matters: "The handoff can only succeed if the repository holds what platctl would render. A password in the URL ends up in Git and in \
                   the ApplicationSet, where many can read it.",
         mend: "Write the tree with `platctl export DIR`, with the same profile and flags, commit and push it before the handoff. Credentials \
                belong into a Secret of namespace `argocd`, named by `--set repository.credentialsSecret=NAME`.",
         always: None,
         judge: outside::repository,
+    },
+    Check {
+        code: "addresses",
+        severities: &[Warning],
+        title: "What the profile names outside of the cluster answers",
+        looks_at: "Whether this machine gets a connection to the hosts of `imageRegistry`, `imageRegistries` and an external `repository.url`, \
+                   within three seconds. Nothing is asked there, and the charts' own registries are not tried: who pulls from them are the nodes.",
+        matters: "These names are typed by hand. A wrong one shows late: pods that cannot pull, or a handoff that does not end.",
+        mend: "Correct the name. Where only the cluster reaches it, or this machine goes out by a proxy, there is nothing to mend: nodes and Argo \
+               CD go by their own network.",
+        always: None,
+        judge: addresses::addresses,
     },
     Check {
         code: "clock",
@@ -250,7 +262,7 @@ pub const NOT_CHECKED: [(&str, &str); 3] = [
     (
         "image registries",
         "nodes pull images, by their own network, proxies, mirrors and credentials; whether this machine reaches a registry tells nothing of \
-         them. `platctl images` lists the images; one that cannot be pulled ends its wave early, with the kubelet's own message",
+         them, so only mirrors that a profile names are tried (`addresses`). `platctl images` lists the images; one that cannot be pulled ends its wave early, with the kubelet's own message",
     ),
     (
         "access to the Git repository",
