@@ -18,6 +18,7 @@ use crate::writer::{Writer, empty_table, nothing_is_lost};
 /// runs. When pods may come back, all do, and people log in as before.
 pub(crate) fn a_drained_node_keeps_the_database_and_comes_back(platform: &Platform) {
     let browser = Browser::open(platform);
+    eventually("Keycloak to log people in", || administrator_token(platform, &Host::of(platform, "auth")));
     let person = create_person(&browser, AUTH, &administrator(platform, &browser, AUTH));
     let before = eventually("a whole cluster", || primary(platform));
     let table = "public.real_drained";
