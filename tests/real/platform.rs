@@ -1,8 +1,8 @@
 //! The platform under test: installed once, used by all checks.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(crate) struct Platform {
     /// What `install` said; none when the platform was there already.
     pub(crate) installed: Option<Outcome>,
     /// That of production, which ends with the platform.
-    pub(crate) repository: OnceCell<Repository>,
+    pub(crate) repository: OnceLock<Repository>,
 }
 
 /// The profile, and the values above another one, that the lab's images need.
@@ -26,7 +26,7 @@ pub(crate) fn profile() -> String {
 impl Platform {
     /// A lab with the platform in it, or for the checks that install it themselves without.
     pub(crate) fn bring_up(is_installed: bool) -> Self {
-        let repository = OnceCell::new();
+        let repository = OnceLock::new();
         if let Some(directory) = std::env::var_os("PLATCTL_REAL_LAB") {
             return Self { lab: Lab::attach(Path::new(&directory)), installed: None, repository };
         }

@@ -112,7 +112,8 @@ pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
     check(&stranger, Side::Ingress, false);
 
     let (server, port) = api_server(platform);
-    for bystander in &bystanders {
+    // Silence takes its time, but not one after the other.
+    side_by_side(&bystanders, |bystander| {
         check(bystander, Side::Egress, true);
         let from = probes.address(bystander);
         assert_eq!(
@@ -128,16 +129,25 @@ pub(crate) fn network_policies_refuse_who_has_no_business(platform: &Platform) {
         let own = format!("{from}:8080");
         assert_eq!(probes.ask(&stranger, &["reach", &own]), format!("{own} timeout"), "{}", bystander.namespace);
         assert!(dropped(Side::Ingress, &probes.address(&stranger), &from, 8080) > 0, "{}", bystander.namespace);
-    }
+    });
 
     for namespace in namespaces {
         probes.open_egress(namespace);
     }
     let open = doors.iter().find(|door| door.is_open).unwrap().at();
-    for bystander in &bystanders {
+    side_by_side(&bystanders, |bystander| {
         probes.expect(bystander, &["reach", &open], &format!("{open} connected"));
         check(bystander, Side::Ingress, false);
-    }
+    });
+}
+
+/// Fails when it fails for one of them.
+fn side_by_side(probes: &[Probe], check: impl Fn(&Probe) + Sync) {
+    std::thread::scope(|scope| {
+        for probe in probes {
+            scope.spawn(|| check(probe));
+        }
+    });
 }
 
 /// Where the Service `kubernetes` leads.
