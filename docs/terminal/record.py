@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("PLATCTL_TARGET") or ROOT / "target")
 LAB = pathlib.Path(os.environ.get("PLATCTL_LAB_BIN") or TARGET / "lab" / "bin") / "lab"
 COMMAND = "platctl install --profile dev"
-COLUMNS, ROWS = 100, 34  # the whole of it, without scrolling
+COLUMNS, ROWS = 100, 36  # the whole of it, without scrolling
 LONGEST = 600  # seconds
 
 
