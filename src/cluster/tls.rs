@@ -21,11 +21,10 @@ impl Cluster {
         let pod = self.ready_pod(server).await?;
         let (stream, mut forward) = self.dial(&server.namespace, &pod, server.port).await?;
         let refused = forward.take_error(server.port);
-        let silence = |_| passing(WHO, &format!("no answer in {} s", REQUEST_TIMEOUT.as_secs()));
         let problem = match tokio::time::timeout(REQUEST_TIMEOUT, handshake(stream, host, ca)).await {
             Ok(Ok(shown)) => return Ok((pod, shown)),
             Ok(Err(problem)) => problem,
-            Err(elapsed) => silence(elapsed),
+            Err(_) => passing(WHO, &format!("no answer in {} s", REQUEST_TIMEOUT.as_secs())),
         };
         // What the node says of the pod's port is nearer to the cause than that the connection ended.
         Err(match refusal(refused).await {
