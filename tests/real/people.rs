@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::database;
 use crate::gateway::secret;
 use crate::lab::eventually;
 use crate::logins::{AUTH, PASSWORD, USER, administrator, create_person, delete_person, log_in};
@@ -149,10 +150,7 @@ pub(crate) fn the_gateway_shows_a_new_certificate(platform: &Platform) {
 /// Asks the primary's database as its superuser, on its own socket.
 fn query(platform: &Platform, sql: &str) -> String {
     let primary = pods(platform, "iam-system", "cnpg.io/cluster=postgres,cnpg.io/instanceRole=primary");
-    let command = ["psql", "-U", "postgres", "-d", "keycloak", "-tAc", sql];
-    let answer = platform.exec("iam-system", name(&primary[0]), "postgres", &command);
-    assert!(answer.is_ok(), "{sql}: {answer:?}");
-    answer.unwrap().trim().to_owned()
+    database::query(platform, name(&primary[0]), "keycloak", sql).unwrap()
 }
 
 /// IAM-1, MESH-2: an administrator makes a user, who logs in by OpenID Connect; both through the gateway. The user is a row in
